@@ -1,0 +1,1 @@
+"""The ground: keys we may use but never see. `key.py` holds the promises; read it first."""

@@ -1,0 +1,1 @@
+"""The craft: making evidence (`pades.py`), dating it (`timestamping/`), judging it (`verification/`)."""
