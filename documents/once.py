@@ -1,0 +1,123 @@
+"""This file gives a repeated call the answer of the first (`Idempotency-Key`).
+
+- What a call makes has its identifier before it is made; a call whose process died is taken over by its own retry,
+  with the same identifier, and so finds what was made.
+- Keys stand hashed; answers are kept for 72 hours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+from storage.database import WHOLE_SERVICE, Database
+from storage.identifiers import uuid7
+
+from documents.office import Caller
+from storage.schema import IdempotencyRow
+
+KEPT_FOR = timedelta(hours=72)
+TAKEN_OVER_AFTER = timedelta(seconds=60)
+
+
+class OtherBody(Exception):
+    """The key was used for another request."""
+
+
+class InProgress(Exception):
+    """The first call with this key is still at work."""
+
+    def __init__(self, retry_after: float = 1.0) -> None:
+        super().__init__("in progress")
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Begun:
+    """`resource` is the identifier for what this call makes; `answer` is there when it was made and answered."""
+
+    resource: UUID
+    answer: Answer | None
+
+
+class Once:
+    def __init__(self, db: Database, clock: Callable[[], datetime], *, started_at: datetime) -> None:
+        self._db, self._clock, self._started_at = db, clock, started_at
+
+    async def begin(self, caller: Caller, key: str, request_digest: bytes) -> Begun:
+        """Raises OtherBody, InProgress."""
+        now = self._clock()
+        name = (caller.agency, caller.id, _hash(key))
+
+        def work(session: Session) -> Begun:
+            row = session.get(IdempotencyRow, name, with_for_update=True)
+            if row is None or row.expires_at < now:
+                if row is not None:
+                    session.delete(row)
+                    session.flush()
+                resource = uuid7(now)
+                session.add(
+                    IdempotencyRow(
+                        agency=caller.agency,
+                        caller=caller.id,
+                        key_hash=name[2],
+                        request_digest=request_digest,
+                        resource=resource,
+                        created_at=now,
+                        expires_at=now + KEPT_FOR,
+                    )
+                )
+                return Begun(resource, None)
+            if row.request_digest != request_digest:
+                raise OtherBody
+            assert row.resource is not None
+            if row.status is not None:
+                return Begun(row.resource, Answer(row.status, row.headers or {}, row.body or b""))
+            if row.created_at >= self._started_at and row.created_at > now - TAKEN_OVER_AFTER:
+                raise InProgress
+            row.created_at = now
+            return Begun(row.resource, None)
+
+        return await self._db.transact(caller.agency, work)
+
+    async def finish(self, caller: Caller, key: str, answer: Answer) -> None:
+        """Keeps the answer for repetitions. Answers that tell of a passing fault are not given here: see forget."""
+
+        def work(session: Session) -> None:
+            row = session.get_one(IdempotencyRow, (caller.agency, caller.id, _hash(key)))
+            row.status, row.headers, row.body = answer.status, dict(answer.headers), answer.body
+
+        await self._db.transact(caller.agency, work)
+
+    async def release(self, caller: Caller, key: str) -> None:
+        """The call failed for a passing reason: its retry may go on at once, with the same identifier."""
+        long_ago = self._clock() - TAKEN_OVER_AFTER - timedelta(seconds=1)
+
+        def work(session: Session) -> None:
+            row = session.get(IdempotencyRow, (caller.agency, caller.id, _hash(key)))
+            if row is not None and row.status is None:
+                row.created_at = long_ago
+
+        await self._db.transact(caller.agency, work)
+
+    async def sweep(self) -> None:
+        now = self._clock()
+        await self._db.transact(
+            WHOLE_SERVICE, lambda s: s.execute(delete(IdempotencyRow).where(IdempotencyRow.expires_at < now))
+        )
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
