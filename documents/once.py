@@ -82,7 +82,6 @@ class Once:
                 return Begun(resource, None)
             if row.request_digest != request_digest:
                 raise OtherBody
-            assert row.resource is not None
             if row.status is not None:
                 return Begun(row.resource, Answer(row.status, row.headers or {}, row.body or b""))
             if row.created_at >= self._started_at and row.created_at > now - TAKEN_OVER_AFTER:

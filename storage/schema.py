@@ -110,7 +110,7 @@ class IdempotencyRow(Row):
     caller: Mapped[UUID] = mapped_column(primary_key=True)
     key_hash: Mapped[bytes] = mapped_column(primary_key=True)
     request_digest: Mapped[bytes]
-    resource: Mapped[UUID | None]  # what the first call made, known before the answer is
+    resource: Mapped[UUID]  # what the first call makes, known before it is made
     status: Mapped[int | None]  # None while in progress
     headers: Mapped[dict[str, Any] | None]
     body: Mapped[bytes | None]
@@ -189,7 +189,8 @@ class SigningRequestRow(Row):
     state: Mapped[str] = mapped_column(String(32), index=True)
     prepared: Mapped[bytes | None]  # PreparedSignature in its stored form
     working: Mapped[UUID | None]  # the prepared file
-    timestamp: Mapped[bytes | None]  # the token, once had: never asked for twice
+    check: Mapped[dict[str, Any] | None]  # what was known of the certificate before the token was touched
+    judgement: Mapped[dict[str, Any] | None]  # what our own judge said (step 4)
     lease: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]
@@ -224,7 +225,7 @@ class EvidenceRow(Row):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     agency: Mapped[UUID]
     request: Mapped[UUID] = mapped_column(ForeignKey("signing_requests.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(16))  # certificate | crl | ocsp | check | judgement
+    kind: Mapped[str] = mapped_column(String(16))  # certificate | crl | ocsp
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
 

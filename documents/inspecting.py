@@ -1,0 +1,62 @@
+"""What is looked up in a file, in a child process: pages and their pictures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+MAX_PIXELS = 6_000_000
+LONGEST_SIDE = 4000
+
+
+class Unreadable(Exception):
+    """No page of it can be found."""
+
+
+class NeedsPassword(Exception):
+    """The file is encrypted and its password is not known here."""
+
+
+def count_pages(path: Path) -> int | None:
+    """None where a password is wanted first. Raises Unreadable."""
+    import pikepdf
+
+    try:
+        with pikepdf.open(path, suppress_warnings=True) as pdf:
+            pages = len(pdf.pages)
+    except pikepdf.PasswordError:
+        return None
+    except (pikepdf.PdfError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as why:
+        raise Unreadable(str(why)[:200]) from why
+    if pages == 0:
+        raise Unreadable("no page")
+    return pages
+
+
+def render_page(path: Path, page: int, width: int, password: str | None = None) -> bytes:
+    """PNG of one page (counted from 1), `width` pixels wide or less where the page is very long. Raises Unreadable,
+    NeedsPassword."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(path, password=password)
+    except pypdfium2.PdfiumError as why:
+        if "password" in str(why).lower():
+            raise NeedsPassword from why
+        raise Unreadable(str(why)) from why
+    try:
+        if not 1 <= page <= len(document):
+            raise Unreadable(f"no page {page}")
+        sheet = document[page - 1]
+        wide, high = sheet.get_size()
+        if wide <= 0 or high <= 0:
+            raise Unreadable("a page without size")
+        scale = min(width / wide, LONGEST_SIDE / high, (MAX_PIXELS / (wide * high)) ** 0.5)
+        picture = sheet.render(scale=scale, may_draw_forms=True).to_pil()
+        out = io.BytesIO()
+        picture.convert("RGB").quantize(128).save(out, "PNG", optimize=False, compress_level=6)
+        return out.getvalue()
+    except pypdfium2.PdfiumError as why:
+        raise Unreadable(str(why)) from why
+    finally:
+        document.close()

@@ -1,0 +1,81 @@
+"""This file shows pages as images, made in a child process and kept for a while in `working`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid5
+
+from signing.workshop import Workshop, WorkshopFailed
+
+from documents.document import Document, Documents
+from documents.inspecting import NeedsPassword, Unreadable, render_page
+from documents.office import Caller
+from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
+
+WIDTHS = (240, 480, 800, 1200)  # pixels; others are rounded up, so that nobody fills the space with sizes
+KEPT_FOR = timedelta(days=3)
+SECONDS, MEMORY = 20.0, 1 << 30
+NAMESPACE = UUID("6f5a0d1c-94a1-4b52-9f3e-0a6d1c2b7e10")
+
+
+class PreviewUnavailable(Exception):
+    """No picture can be made: `why` is `password`, `unreadable` or `limit`. The document itself is untouched."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Previews:
+    def __init__(
+        self, documents: Documents, store: ObjectStore, workshop: Workshop, clock: Callable[[], datetime]
+    ) -> None:
+        self._documents, self._store, self._workshop, self._clock = documents, store, workshop, clock
+
+    async def page(self, caller: Caller, document: Document, page: int, *, width: int = 800) -> bytes:
+        """PNG of a page (from 1) of the newest rendition. Raises PreviewUnavailable, NoSuchDocument."""
+        name = self._name(document.agency, document.sha256 or "", page, width)
+        if (cached := await self._cached(name)) is not None:
+            return cached
+        async with self._documents.open(caller, document) as path:
+            picture = await self.render(path, page, width=width)
+        await self._keep(name, picture)
+        return picture
+
+    async def render(self, path: Path, page: int, *, width: int) -> bytes:
+        """PNG, without the cache. Raises PreviewUnavailable."""
+        wide = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
+        try:
+            picture: bytes = await self._workshop.run(
+                render_page, path, page, wide, seconds=SECONDS, memory=MEMORY
+            )
+        except NeedsPassword as why:
+            raise PreviewUnavailable("password") from why
+        except Unreadable as why:
+            raise PreviewUnavailable("unreadable") from why
+        except WorkshopFailed as why:
+            raise PreviewUnavailable("limit") from why
+        return picture
+
+    async def _cached(self, name: WorkingName) -> bytes | None:
+        try:
+            async with self._store.working.fetch(name) as path:
+                return path.read_bytes()
+        except (NotKept, StoreUnavailable):
+            return None
+
+    async def _keep(self, name: WorkingName, picture: bytes) -> None:
+        file = self._store.scratch() / f"{name.id}.{id(picture)}.png"
+        try:
+            file.write_bytes(picture)
+            await self._store.working.put(name, file, expires=self._clock() + KEPT_FOR)
+        except (OSError, StoreUnavailable):
+            return  # the picture is shown all the same
+        finally:
+            file.unlink(missing_ok=True)
+
+    @staticmethod
+    def _name(agency: UUID, sha256: str, page: int, width: int) -> WorkingName:
+        return WorkingName(agency, uuid5(NAMESPACE, f"{agency}/{sha256}/{page}/{width}"))

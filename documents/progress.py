@@ -1,0 +1,317 @@
+"""This file writes down how far a signing request has come: each function is one transaction, and one line of the story.
+
+- A transaction of a worker whose lease was passed changes nothing and raises TakenOver (K5).
+- An intent is durable, with its audit record, before the token is asked; the signature is durable before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from storage.database import Database
+from storage.identifiers import uuid7
+from storage.log.records import record
+
+from documents.document import DocumentState, RenditionKind, RequestState, SigningRequest, read_request
+from documents.requests import Held, Intent, TakenOver, end_request, set_document
+from signing.prepared import PreparedSignature
+from signing.profile import Level
+from storage.schema import (
+    DocumentRow,
+    EvidenceRow,
+    IntentRow,
+    RenditionRow,
+    SignedRevisionRow,
+    SigningRequestRow,
+)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What step 5 records."""
+
+    sha256: str
+    size: int
+    reached: Level
+    revision: str
+    judgement: dict[str, Any]
+    still_pending: bool  # revocation data is owed
+
+
+class Progress:
+    def __init__(self, db: Database, clock: Callable[[], datetime]) -> None:
+        self._db, self._clock = db, clock
+
+    async def received(self, held: Held) -> None:
+        """Step 1 is done: the upload is kept; the row names it."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            self._mine(session, held)
+            if session.scalar(select(RenditionRow.id).where(RenditionRow.document == held.document)):
+                return
+            _add_rendition(session, held, RenditionKind.RECEIVED, held.base.sha256, held.base.size, now)
+
+        await self._db.transact(held.agency, work)
+
+    async def intend(
+        self, held: Held, prepared: PreparedSignature, working: UUID, *, check: dict[str, Any], external: bool
+    ) -> Held:
+        """Step 2: the bytes to be signed, the intent and the audit record, in one transaction."""
+        now = self._clock()
+        intent = Intent(
+            uuid7(now),
+            (held.intent.ordinal if held.intent else 0) + 1,
+            "WAITING" if external else "OPEN",
+            None,
+            None,
+        )
+
+        def work(session: Session) -> None:
+            row = self._mine(session, held)
+            if held.base.upload is not None:
+                _add_rendition(session, held, RenditionKind.RECEIVED, held.base.sha256, held.base.size, now)
+            row.prepared, row.working, row.check, row.key = prepared.to_stored(), working, check, prepared.key
+            row.state = RequestState.PREPARED.value
+            if external:
+                row.lease_until = None
+            self._add_intent(session, held, prepared, intent, now)
+
+        await self._db.transact(held.agency, work)
+        return replace(
+            held, prepared=prepared, working=working, check=check, state=RequestState.PREPARED, intent=intent,
+            base=replace(held.base, upload=None),
+        )  # fmt: skip
+
+    async def intend_again(self, held: Held) -> Held:
+        """The last attempt is VOID or LOST: another, over the same bytes (K5)."""
+        now = self._clock()
+        if held.prepared is None:
+            raise ValueError("nothing is prepared")
+        prepared = held.prepared
+        intent = Intent(uuid7(now), (held.intent.ordinal if held.intent else 0) + 1, "OPEN", None, None)
+
+        def work(session: Session) -> None:
+            self._mine(session, held)
+            self._add_intent(session, held, prepared, intent, now)
+
+        await self._db.transact(held.agency, work)
+        return replace(held, intent=intent)
+
+    async def attempt_ended(self, held: Held, state: str, *, why: str) -> None:
+        """The open intent is VOID (never reached the key, or was refused) or LOST (perhaps signed, answer gone)."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            self._mine(session, held)
+            if held.intent is None:
+                return
+            intent = session.get_one(IntentRow, held.intent.id)
+            intent.state, intent.ended_at = state, now
+            facts = {"request": str(held.id), "intent": str(intent.id), "state": state, "why": why}
+            record(
+                session,
+                agency=held.agency,
+                kind="signature.attempt-ended",
+                at=now,
+                about=held.document,
+                facts=facts,
+            )
+
+        await self._db.transact(held.agency, work)
+
+    async def waiting_for_holder(self, held: Held, ticket: str, until: datetime | None) -> SigningRequest:
+        def work(session: Session) -> SigningRequest:
+            row = self._mine(session, held)
+            if held.intent is not None:
+                intent = session.get_one(IntentRow, held.intent.id)
+                intent.state, intent.ticket = "WAITING", ticket
+            row.lease_until = until
+            return read_request(row)
+
+        return await self._db.transact(held.agency, work)
+
+    async def signed(self, held: Held, signature: bytes) -> Held:
+        """Step 3: the signature's value is durable before it is used; the key is never asked again."""
+        if held.intent is None:
+            raise ValueError("no intent")
+        intent = replace(held.intent, signature=signature)
+
+        def work(session: Session) -> None:
+            self._mine(session, held)
+            session.get_one(IntentRow, intent.id).signature = signature
+
+        await self._db.transact(held.agency, work)
+        return replace(held, intent=intent)
+
+    async def pending(self, held: Held, state: RequestState, problem: dict[str, Any]) -> SigningRequest:
+        """Waits for the world: the lease is given back, a durable job or the sweep goes on."""
+
+        def work(session: Session) -> SigningRequest:
+            row = self._mine(session, held)
+            row.state, row.problem, row.lease_until = state.value, problem, None
+            return read_request(row)
+
+        return await self._db.transact(held.agency, work)
+
+    async def delivered(self, held: Held, done: Delivered) -> SigningRequest:
+        """Step 5: rendition, lookup, end of intent and request, audit record, in one transaction."""
+        now = self._clock()
+
+        def work(session: Session) -> SigningRequest:
+            row = self._mine(session, held)
+            _add_rendition(session, held, RenditionKind.SIGNED, done.sha256, done.size, now)
+            session.add(
+                SignedRevisionRow(
+                    id=uuid7(now),
+                    agency=held.agency,
+                    document=held.document,
+                    request=held.id,
+                    sha256=done.revision,
+                )
+            )
+            if held.intent is not None:
+                intent = session.get_one(IntentRow, held.intent.id)
+                intent.state, intent.ended_at = "DELIVERED", now
+            row.reached, row.judgement = done.reached.value, done.judgement
+            facts = {
+                "request": str(held.id), "sha256": done.sha256, "level": done.reached.value, "key": row.key,
+                "caller": str(held.caller), "intent": str(held.intent.id) if held.intent else "",
+            }  # fmt: skip
+            record(
+                session,
+                agency=held.agency,
+                kind="signature.delivered",
+                at=now,
+                about=held.document,
+                facts=facts,
+            )
+            if done.still_pending:
+                row.state, row.lease_until = RequestState.REVOCATION_PENDING.value, None
+                row.problem = {"code": "revocation-unknown"}
+                set_document(session, held, DocumentState.SIGNED, now, size=done.size)
+            else:
+                end_request(session, row, RequestState.DONE, now, None, size=done.size)
+            return read_request(row)
+
+        return await self._db.transact(held.agency, work)
+
+    async def augmented(self, held: Held, done: Delivered) -> SigningRequest:
+        """Validation material came later: a new rendition of the same signature."""
+        now = self._clock()
+
+        def work(session: Session) -> SigningRequest:
+            row = self._mine(session, held)
+            _add_rendition(session, held, RenditionKind.AUGMENTED, done.sha256, done.size, now)
+            row.reached, row.judgement = done.reached.value, done.judgement
+            facts = {"request": str(held.id), "sha256": done.sha256, "level": done.reached.value}
+            record(
+                session,
+                agency=held.agency,
+                kind="signature.augmented",
+                at=now,
+                about=held.document,
+                facts=facts,
+            )
+            end_request(session, row, RequestState.DONE, now, None, size=done.size)
+            return read_request(row)
+
+        return await self._db.transact(held.agency, work)
+
+    async def checked(self, held: Held, check: dict[str, Any]) -> None:
+        """A later check of the certificate gave more than the first."""
+
+        def work(session: Session) -> None:
+            self._mine(session, held).check = check
+
+        await self._db.transact(held.agency, work)
+
+    async def ended(
+        self, held: Held, state: RequestState, problem: dict[str, Any] | None = None
+    ) -> SigningRequest:
+        now = self._clock()
+
+        def work(session: Session) -> SigningRequest:
+            row = self._mine(session, held)
+            end_request(session, row, state, now, problem)
+            facts = {
+                "request": str(held.id),
+                "state": state.value,
+                "code": str((problem or {}).get("code", "")),
+            }
+            record(
+                session, agency=held.agency, kind="signature.ended", at=now, about=held.document, facts=facts
+            )
+            return read_request(row)
+
+        return await self._db.transact(held.agency, work)
+
+    async def keep_evidence(self, held: Held, kept: Sequence[tuple[str, str]]) -> None:
+        """(kind, SHA-256) of what was kept beside the signature; what is named already is not named twice."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            have = set(session.scalars(select(EvidenceRow.sha256).where(EvidenceRow.request == held.id)))
+            for kind, sha256 in kept:
+                if sha256 not in have:
+                    have.add(sha256)
+                    session.add(
+                        EvidenceRow(
+                            id=uuid7(now),
+                            agency=held.agency,
+                            request=held.id,
+                            kind=kind,
+                            sha256=sha256,
+                            created_at=now,
+                        )
+                    )
+
+        await self._db.transact(held.agency, work)
+
+    def _mine(self, session: Session, held: Held) -> SigningRequestRow:
+        row = session.get_one(SigningRequestRow, held.id, with_for_update=True)
+        if row.lease != held.lease or RequestState(row.state).ended:
+            raise TakenOver
+        return row
+
+    def _add_intent(
+        self, session: Session, held: Held, prepared: PreparedSignature, intent: Intent, now: datetime
+    ) -> None:
+        digest = hashlib.sha256(prepared.to_sign).digest()
+        session.add(
+            IntentRow(
+                id=intent.id, agency=held.agency, request=held.id, ordinal=intent.ordinal, key=prepared.key, digest=digest,
+                lease=held.lease, state=intent.state, created_at=now,
+            )
+        )  # fmt: skip
+        facts = {
+            "request": str(held.id), "intent": str(intent.id), "key": prepared.key, "caller": str(held.caller),
+            "to_sign_sha256": digest.hex(), "document_sha256": held.base.sha256,
+        }  # fmt: skip
+        record(
+            session, agency=held.agency, kind="signature.intended", at=now, about=held.document, facts=facts
+        )
+
+
+def _add_rendition(
+    session: Session, held: Held, kind: RenditionKind, sha256: str, size: int, now: datetime
+) -> None:
+    last = session.scalar(
+        select(func.max(RenditionRow.ordinal)).where(RenditionRow.document == held.document)
+    )
+    session.add(
+        RenditionRow(
+            id=uuid7(now), agency=held.agency, document=held.document, ordinal=(last or 0) + 1, kind=kind.value,
+            sha256=sha256, size=size, request=held.id, created_at=now,
+        )
+    )  # fmt: skip
+    if kind is RenditionKind.RECEIVED:
+        document = session.get_one(DocumentRow, held.document)
+        document.working = None

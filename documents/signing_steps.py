@@ -1,0 +1,309 @@
+"""This file does what the five steps of `sign_document.py` say, each with the room that can do it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from signing.pades import Signer, Wish
+from signing.workshop import Workshop
+from storage.identifiers import uuid7
+
+from documents import finishing
+from documents.document import RequestState, SigningRequest
+from documents.evidence import EvidenceKeeper
+from documents.finishing import Answer, Finished
+from documents.progress import Delivered, Progress
+from documents.requests import Held
+from documents.signer_check import Checked, SignerCheck, SignerOf
+from hsm.key import KeyDescription, KeyUnavailable, KeyVault, Refusal, Refused, Signed, SigningOrder, Waiting
+from signing import pades
+from signing.prepared import PreparedSignature
+from signing.profile import Level
+from signing.timestamping.source import TimestampSource, Token, obtain
+from signing.trust.anchors import TrustSnapshot
+from storage.store import KeptName, ObjectStore, WorkingName
+
+HSM_ANSWERS_WITHIN = timedelta(minutes=15)
+HOLDER_ANSWERS_WITHIN = timedelta(minutes=60)
+FINISHED_WITHIN = timedelta(
+    days=30
+)  # the prepared file waits so long for time-stamps, then an operator looks
+ATTEMPTS = 5  # LOST intents over the same bytes before an operator must look
+SECONDS, MEMORY = 120.0, 1 << 30  # of a child process, per file
+
+
+class KeyRefused(Exception):
+    """The key's holder would not sign."""
+
+    def __init__(self, reason: Refusal, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Timestamping:
+    """Where time-stamps come from, and the room to reserve for the largest token in bytes (S3)."""
+
+    source: TimestampSource
+    room: int
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What the steps need, chosen by the roof. `clock` raises ClockUnsure: signing stops when the clock is off;
+    `later` makes a durable job carry the request on."""
+
+    progress: Progress
+    store: ObjectStore
+    keys: KeyVault
+    check: SignerCheck
+    timestamping: Timestamping
+    trust: Callable[[], TrustSnapshot]
+    workshop: Workshop
+    evidence: EvidenceKeeper
+    clock: Callable[[], datetime]
+    later: Callable[[UUID], Awaitable[None]]
+
+
+class SigningSteps:
+    def __init__(self, tools: Tools) -> None:
+        self._ = tools
+
+    def now(self) -> datetime:
+        return self._.clock()
+
+    async def keys(self) -> Sequence[KeyDescription]:
+        return await self._.keys.descriptions()
+
+    @staticmethod
+    def check_answer(prepared: PreparedSignature, signature: bytes) -> None:
+        """Raises AnswerDoesNotFit."""
+        pades.check_answer(prepared, signature)
+
+    # -- step 1
+
+    async def keep_original(self, held: Held) -> None:
+        if held.base.upload is not None:
+            async with self._.store.working.fetch(WorkingName(held.agency, held.base.upload)) as upload:
+                await self._.store.kept.keep(KeptName(held.agency, held.base.sha256), upload)
+
+    def original(self, held: Held) -> AbstractAsyncContextManager[Path]:
+        return self._.store.kept.fetch(KeptName(held.agency, held.base.sha256))
+
+    # -- step 2
+
+    async def prepare(self, held: Held, original: Path) -> tuple[Held, Checked]:
+        """Certificate and file are judged before the token is touched; then the bytes to be signed are made durable,
+        with the intent and its audit record. Raises CannotSign, CertificateRefused, NotAllowed."""
+        signer_of = await self._signer_of(held)
+        checked = await self._.check.before(signer_of)
+        now, external = self.now(), held.wish.certificate is not None
+        signer = Signer(
+            certificate=signer_of.certificate, chain=checked.chain, mechanism=signer_of.mechanism, key=signer_of.key,
+            agency=held.agency, person=held.caller, request=held.id,
+            expires=now + (HOLDER_ANSWERS_WITHIN if external else HSM_ANSWERS_WITHIN),
+        )  # fmt: skip
+        wish = Wish(
+            level=held.wish.level, field=held.wish.field, reason=held.wish.reason, location=held.wish.location,
+            claimed_time=now, certify=held.wish.certify, mark=held.wish.mark,
+        )  # fmt: skip
+        name = uuid7(now)
+        out = self._.store.scratch() / f"{name}.pdf"
+        room = self._.timestamping.room if held.wish.level >= Level.B_T else 0
+        try:
+            prepared = await self._.workshop.run(
+                pades.prepare, original, out, wish=wish, signer=signer, password=held.wish.password,
+                timestamp_room=room, seconds=SECONDS, memory=MEMORY,
+            )  # fmt: skip
+            # Durable before the intent that names it.
+            await self._.store.working.put(WorkingName(held.agency, name), out, expires=now + FINISHED_WITHIN)
+        finally:
+            out.unlink(missing_ok=True)
+        held = await self._.progress.intend(
+            held, prepared, name, check=checked.to_stored(), external=external
+        )
+        return held, checked
+
+    async def _signer_of(self, held: Held) -> SignerOf:
+        wish = held.wish
+        if wish.certificate is not None:
+            return SignerOf.external(wish.certificate, wish.chain, wish.mechanism)
+        key = (await self._.keys.open(wish.key or "")).description
+        return SignerOf.holding(key, wish.mechanism, agency=held.agency, who=held.caller)
+
+    # -- step 3
+
+    async def ask_for_signature(self, held: Held) -> Held | SigningRequest:
+        """One order for one intent. What was perhaps signed before a crash is LOST, and the same bytes are signed
+        again under a new number; the token's own use log refuses the old one (K3, K5)."""
+        prepared = _prepared(held)
+        key = await self._.keys.open(prepared.key)
+        for _ in range(ATTEMPTS):
+            if held.intent is None or held.intent.state in {"VOID", "LOST"}:
+                held = await self._.progress.intend_again(held)
+            intent = held.intent
+            if intent is None:
+                break
+            order = SigningOrder(
+                to_sign=prepared.to_sign, mechanism=prepared.mechanism, intent=intent.id, lease=held.lease,
+                request=held.id, agency=held.agency, person=held.caller,
+            )  # fmt: skip
+            try:
+                result = await key.collect(intent.ticket) if intent.ticket else (await key.sign([order]))[0]
+            except KeyUnavailable as away:
+                if away.asked:
+                    await self._.progress.attempt_ended(held, "LOST", why=away.why)
+                raise
+            if isinstance(result, Signed):
+                return await self._.progress.signed(held, result.signature)
+            if isinstance(result, Waiting):
+                return await self._.progress.waiting_for_holder(held, result.ticket, result.until)
+            held = await self._attempt_refused(held, result)
+        raise KeyUnavailable(prepared.key, why="every attempt was lost", asked=True)
+
+    async def _attempt_refused(self, held: Held, result: Refused) -> Held:
+        if result.reason is Refusal.ALREADY_SERVED and held.intent is not None:
+            await self._.progress.attempt_ended(held, "LOST", why=result.reason)
+            return replace(held, intent=replace(held.intent, state="LOST"))
+        await self._.progress.attempt_ended(held, "VOID", why=result.reason)
+        raise KeyRefused(result.reason, result.detail)
+
+    async def check_again(self, held: Held) -> Checked:
+        """After a wait or a restart: what is known of the certificate now belongs into the document."""
+        prepared = _prepared(held)
+        return await self._.check.known(prepared.certificate, prepared.chain)
+
+    async def timestamp(self, held: Held) -> Token | None:
+        """Raises TimestampUnavailable."""
+        if not _prepared(held).level >= Level.B_T:
+            return None
+        return await self._obtain(hashlib.sha256(_signature(held)).digest(), "sha256")
+
+    async def _obtain(self, digest: bytes, hash_name: str) -> Token:
+        source = self._.timestamping.source
+        return await obtain(source, digest, hash_name=hash_name, trust=self._.trust(), now=self.now())
+
+    @asynccontextmanager
+    async def filled(
+        self, held: Held, stamp: Token | None, checked: Checked
+    ) -> AsyncIterator[tuple[Path, Level]]:
+        """The signed file in scratch, at the highest level that can be had up to the one asked for (V4)."""
+        prepared, password = _prepared(held), held.wish.password
+        wanted = prepared.level
+        if wanted >= Level.B_LT and not checked.established:
+            wanted = Level.B_T
+        material = (
+            await self._.check.material(checked, stamp.der if stamp else None)
+            if wanted >= Level.B_LT
+            else None
+        )
+        answer = Answer(_signature(held), stamp.der if stamp else None, material)
+        async with self._scratch() as file:
+            async with self._.store.working.fetch(WorkingName(held.agency, _working(held))) as waiting:
+                shutil.copyfile(waiting, file)
+            await self._run(finishing.fill, prepared, file, answer, password=password)
+            if wanted >= Level.B_LTA:
+                await self._archive(file, password)
+            yield file, wanted
+
+    async def _archive(self, file: Path, password: str | None) -> None:
+        hole = await self._run(finishing.archive, file, room=self._.timestamping.room, password=password)
+        token = await self._obtain(hole.digest, hole.hash_name)
+        await self._run(finishing.seal_archive, file, hole, token.der)
+
+    # -- step 4
+
+    async def judge(
+        self, held: Held, original: Path, file: Path, *, timestamped: bool
+    ) -> tuple[dict[str, Any], Finished]:
+        """Raises NotAccepted."""
+        judgement, finished = await self._run(
+            finishing.judge_and_name, original, file, _prepared(held), trust=self._.trust(),
+            password=held.wish.password, timestamped=timestamped,
+        )  # fmt: skip
+        return judgement, finished
+
+    # -- step 5
+
+    async def keep(self, held: Held, file: Path, finished: Finished) -> None:
+        await self._.store.kept.keep(KeptName(held.agency, finished.sha256), file)
+
+    async def keep_evidence(self, held: Held, checked: Checked) -> None:
+        prepared = _prepared(held)
+        await self._.evidence.keep(held, prepared.certificate, checked)
+
+    async def clear(self, held: Held) -> None:
+        if held.working is not None:
+            await self._.store.working.delete(WorkingName(held.agency, held.working))
+
+    async def later(self, held: Held) -> None:
+        await self._.later(held.id)
+
+    # -- what was owed comes later
+
+    async def augment(self, held: Held) -> SigningRequest:
+        """REVOCATION_PENDING: the signed document stands and was released at the level it reached; what could not be
+        had then is asked for again, kept, and put into the document where a higher level was wanted."""
+        checked = await self.check_again(held)
+        if not checked.established or held.signed is None:
+            return await self._.progress.pending(
+                held, RequestState.REVOCATION_PENDING, {"code": "revocation-unknown"}
+            )
+        await self.keep_evidence(held, checked)
+        await self._.progress.checked(held, checked.to_stored())
+        level = _prepared(held).level
+        if not level >= Level.B_LT:
+            return await self._.progress.ended(held, RequestState.DONE, checked.warning())
+        password = held.wish.password
+        async with self._scratch() as file, self.original(held) as original:
+            async with self._.store.kept.fetch(KeptName(held.agency, held.signed.sha256)) as signed:
+                shutil.copyfile(signed, file)
+            stamp = await self._run(finishing.timestamp_in, file, _prepared(held))
+            await self._run(
+                finishing.augment, file, await self._.check.material(checked, stamp), password=password
+            )
+            if level >= Level.B_LTA:
+                await self._archive(file, password)
+            judgement, finished = await self.judge(held, original, file, timestamped=True)
+            await self.keep(held, file, finished)
+        done = Delivered(
+            finished.sha256, finished.size, level, finished.revision, judgement, still_pending=False
+        )
+        return await self._.progress.augmented(held, done)
+
+    @asynccontextmanager
+    async def _scratch(self) -> AsyncIterator[Path]:
+        file = self._.store.scratch() / f"{uuid7(self.now())}.pdf"
+        try:
+            yield file
+        finally:
+            file.unlink(missing_ok=True)
+
+    async def _run(self, function: Callable[..., Any], *args: Any, **more: Any) -> Any:
+        return await self._.workshop.run(function, *args, seconds=SECONDS, memory=MEMORY, **more)
+
+
+def _prepared(held: Held) -> PreparedSignature:
+    if held.prepared is None:
+        raise ValueError("nothing is prepared")
+    return held.prepared
+
+
+def _signature(held: Held) -> bytes:
+    if held.intent is None or held.intent.signature is None:
+        raise ValueError("nothing is signed")
+    return held.intent.signature
+
+
+def _working(held: Held) -> UUID:
+    if held.working is None:
+        raise ValueError("the prepared file is gone")
+    return held.working

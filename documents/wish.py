@@ -1,0 +1,67 @@
+"""This file says what a signature is to be like: `SignWish`, and its stored form (the password apart)."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+from signing.pades import Mark
+
+from hsm.key import Mechanism
+from signing.profile import Level
+
+
+@dataclass(frozen=True)
+class SignWish:
+    """Either `key` names a key that we may use, or `certificate` (DER, with its chain) says who will answer from
+    outside. `level` is what is asked for; `password` opens an encrypted file and is kept sealed until the end."""
+
+    level: Level = Level.B_T
+    key: str | None = None
+    certificate: bytes | None = None
+    chain: tuple[bytes, ...] = ()
+    mechanism: Mechanism | None = None
+    field: str | None = None
+    reason: str | None = None
+    location: str | None = None
+    certify: int | None = None  # DocMDP permission 1..3 makes it a certification signature
+    mark: Mark | None = None
+    password: str | None = None
+
+
+def wish_to_stored(wish: SignWish) -> dict[str, Any]:
+    """JSON values, without the password."""
+    return {
+        "level": wish.level.value,
+        "key": wish.key,
+        "certificate": _b64(wish.certificate) if wish.certificate else None,
+        "chain": [_b64(one) for one in wish.chain],
+        "mechanism": wish.mechanism.value if wish.mechanism else None,
+        "field": wish.field,
+        "reason": wish.reason,
+        "location": wish.location,
+        "certify": wish.certify,
+        "mark": wish.mark.to_stored() if wish.mark else None,
+    }
+
+
+def wish_from_stored(stored: dict[str, Any], *, password: str | None) -> SignWish:
+    """The wish as it was; `password` comes from its seal."""
+    return SignWish(
+        level=Level(stored["level"]),
+        key=stored["key"],
+        certificate=base64.b64decode(stored["certificate"]) if stored["certificate"] else None,
+        chain=tuple(base64.b64decode(one) for one in stored["chain"]),
+        mechanism=Mechanism(stored["mechanism"]) if stored["mechanism"] else None,
+        field=stored["field"],
+        reason=stored["reason"],
+        location=stored["location"],
+        certify=stored["certify"],
+        mark=Mark.from_stored(stored["mark"]) if stored["mark"] else None,
+        password=password,
+    )
+
+
+def _b64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
