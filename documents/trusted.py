@@ -1,0 +1,104 @@
+"""This file keeps whom we believe (P5, K6): anchors as dated rows, the snapshot in use, and who confirmed each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from signing.trust.anchors import Anchor, TrustSnapshot, Use
+from storage.database import WHOLE_SERVICE, Database
+from storage.identifiers import uuid7
+from storage.log.records import record
+from storage.schema import SERVICE, TrustAnchorRow
+
+
+class NoSuchAnchor(LookupError):
+    """No anchor with this fingerprint is believed now."""
+
+
+@dataclass(frozen=True)
+class KeptAnchor:
+    fingerprint: str  # SHA-256 of the certificate, hexadecimal
+    anchor: Anchor
+    confirmed_by: str
+    added_at: datetime
+
+
+class Trusted:
+    def __init__(self, db: Database, clock: Callable[[], datetime]) -> None:
+        self._db, self._clock = db, clock
+        self._snapshot = TrustSnapshot(())
+
+    def snapshot(self) -> TrustSnapshot:
+        return self._snapshot
+
+    async def reload(self) -> TrustSnapshot:
+        """What other processes changed is believed from here on."""
+        self._snapshot = TrustSnapshot(tuple(one.anchor for one in await self.list()))
+        return self._snapshot
+
+    async def list(self) -> Sequence[KeptAnchor]:
+        def work(session: Session) -> list[KeptAnchor]:
+            query = select(TrustAnchorRow).where(TrustAnchorRow.removed_at.is_(None)).order_by(TrustAnchorRow.added_at)
+            return [_kept(row) for row in session.scalars(query)]
+
+        return await self._db.read(WHOLE_SERVICE, work)
+
+    async def add(self, anchor: Anchor, *, confirmed_by: str) -> str:
+        """The anchor's fingerprint; one that is believed already stays as it is."""
+        now = self._clock()
+        fingerprint = hashlib.sha256(anchor.certificate).hexdigest()
+
+        def work(session: Session) -> None:
+            if _row(session, fingerprint) is not None:
+                return
+            session.add(
+                TrustAnchorRow(
+                    id=uuid7(now), agency=SERVICE, certificate=anchor.certificate, uses=sorted(anchor.uses),
+                    since=anchor.since, until=anchor.until, demonstration=anchor.demonstration,
+                    provenance=anchor.provenance, confirmed_by=confirmed_by, added_at=now,
+                )
+            )  # fmt: skip
+            facts = {
+                "fingerprint": fingerprint, "uses": sorted(anchor.uses), "by": confirmed_by,
+                "demonstration": anchor.demonstration, "provenance": anchor.provenance,
+            }  # fmt: skip
+            record(session, agency=SERVICE, kind="trust.added", at=now, facts=facts)
+
+        await self._db.transact(WHOLE_SERVICE, work)
+        await self.reload()
+        return fingerprint
+
+    async def remove(self, fingerprint: str, *, by: str) -> None:
+        """Believed no more; the row stays, with its end. Raises NoSuchAnchor."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            row = _row(session, fingerprint)
+            if row is None:
+                raise NoSuchAnchor(fingerprint)
+            row.removed_at = now
+            record(session, agency=SERVICE, kind="trust.removed", at=now, facts={"fingerprint": fingerprint, "by": by})
+
+        await self._db.transact(WHOLE_SERVICE, work)
+        await self.reload()
+
+
+def _row(session: Session, fingerprint: str) -> TrustAnchorRow | None:
+    believed: UUID | None = None
+    for row in session.scalars(select(TrustAnchorRow).where(TrustAnchorRow.removed_at.is_(None))):
+        if hashlib.sha256(row.certificate).hexdigest() == fingerprint:
+            believed = row.id
+    return session.get(TrustAnchorRow, believed) if believed else None
+
+
+def _kept(row: TrustAnchorRow) -> KeptAnchor:
+    uses = frozenset(Use(one) for one in row.uses)
+    anchor = Anchor(row.certificate, uses, row.since, row.until, row.demonstration, row.provenance)
+    return KeptAnchor(hashlib.sha256(row.certificate).hexdigest(), anchor, row.confirmed_by, row.added_at)

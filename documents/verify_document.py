@@ -1,0 +1,141 @@
+"""This file judges what somebody brings, and keeps the answer for a quarter of an hour (C3)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from documents.document import Documents
+from documents.intake import clean_name, land
+from documents.judging import Judging
+from documents.office import Caller
+from documents.preview import Previews, PreviewUnavailable
+from documents.results import PublicResult, Results
+from documents.stored_report import report_from_stored, to_stored
+from signing.verification.report import Report
+from storage.database import WHOLE_SERVICE, Database
+from storage.identifiers import uuid7
+from storage.schema import SERVICE, VerificationRow
+from storage.store import NotKept, ObjectStore, WorkingName
+
+ANSWER_LASTS = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The answer for a brought file. `token`, 256 random bits, is its only way in."""
+
+    token: str
+    report: Report
+    name: str
+    sha256: str
+    size: int
+    ours: PublicResult | None
+    expires_at: datetime
+
+
+class Verifying:
+    def __init__(
+        self, db: Database, store: ObjectStore, documents: Documents, *, judging: Judging, results: Results,
+        previews: Previews, clock: Callable[[], datetime], limit: int,
+    ) -> None:  # fmt: skip
+        self._db, self._store, self._documents = db, store, documents
+        self._judging, self._results, self._previews = judging, results, previews
+        self._clock, self._limit = clock, limit
+
+    async def judge(
+        self, chunks: AsyncIterator[bytes], *, name: str, declared_size: int | None, password: str | None = None
+    ) -> Report:
+        """Judges and forgets: nothing of the file is left. Raises intake.NotAccepted."""
+        file = self._store.scratch() / f"{uuid7(self._clock())}.brought"
+        try:
+            landed = await land(chunks, file, limit=self._limit, declared=declared_size)
+            return await self._judging.of_stranger(file, name=clean_name(name), sha256=landed.sha256, password=password)
+        finally:
+            file.unlink(missing_ok=True)
+
+    async def bring(self, chunks: AsyncIterator[bytes], *, name: str, declared_size: int | None) -> Brought:
+        """Judges, and keeps file and answer for ANSWER_LASTS. Raises intake.NotAccepted, StoreUnavailable."""
+        now = self._clock()
+        working = WorkingName(SERVICE, uuid7(now))
+        file = self._store.scratch() / f"{working.id}.brought"
+        shown = clean_name(name)
+        try:
+            landed = await land(chunks, file, limit=self._limit, declared=declared_size)
+            report = await self._judging.of_stranger(file, name=shown, sha256=landed.sha256)
+            ours = await self._results.by_revisions(one.signed_revision or "" for one in report.signatures)
+            expires = self._clock() + ANSWER_LASTS
+            await self._store.working.put(working, file, expires=expires)
+        finally:
+            file.unlink(missing_ok=True)
+        token = secrets.token_urlsafe(32)
+
+        def work(session: Session) -> None:
+            session.add(
+                VerificationRow(
+                    token_hash=_hash(token), agency=SERVICE, working=working.id, name=shown, sha256=landed.sha256,
+                    size=landed.size, document=ours.document.id if ours else None, report=to_stored(report),
+                    created_at=now, expires_at=expires,
+                )
+            )  # fmt: skip
+
+        await self._db.transact(WHOLE_SERVICE, work)
+        return Brought(token, report, shown, landed.sha256, landed.size, ours, expires)
+
+    async def brought(self, token: str) -> Brought | None:
+        """The answer again; None once its time is over."""
+        row = await self._row(token)
+        if row is None:
+            return None
+        report = report_from_stored(row.report)
+        ours = await self._results.by_revisions(one.signed_revision or "" for one in report.signatures)
+        return Brought(token, report, row.name, row.sha256, row.size, ours, row.expires_at)
+
+    async def brought_page(self, token: str, page: int, *, width: int = 480) -> bytes | None:
+        """PNG of a page of the brought file."""
+        row = await self._row(token)
+        if row is None:
+            return None
+        try:
+            async with self._store.working.fetch(WorkingName(SERVICE, row.working)) as path:
+                return await self._previews.render(path, page, width=width)
+        except (NotKept, PreviewUnavailable):
+            return None
+
+    async def verify_kept(self, caller: Caller, document: UUID, ordinal: int | None = None) -> Report:
+        """Judges a rendition of the caller's agency. Raises NoSuchDocument, StoreUnavailable, Damaged."""
+        found = await self._documents.get(caller, document)
+        chosen = next((one for one in found.renditions if one.ordinal == ordinal), None)
+        sha256 = (chosen.sha256 if chosen else found.sha256) or ""
+        async with self._documents.open(caller, found, ordinal) as path:
+            return await self._judging.of_kept(path, name=found.name, sha256=sha256)
+
+    async def sweep(self) -> None:
+        """Answers whose time is over go; their files go with the sweep of `working`."""
+        now = self._clock()
+        await self._db.transact(
+            WHOLE_SERVICE, lambda s: s.execute(delete(VerificationRow).where(VerificationRow.expires_at <= now))
+        )
+
+    async def _row(self, token: str) -> VerificationRow | None:
+        now = self._clock()
+
+        def work(session: Session) -> VerificationRow | None:
+            row = session.get(VerificationRow, _hash(token))
+            if row is None or row.expires_at <= now:
+                return None
+            session.expunge(row)
+            return row
+
+        return await self._db.read(WHOLE_SERVICE, work)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
