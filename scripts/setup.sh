@@ -21,18 +21,22 @@ packages() {
     command -v apt-get >/dev/null ||
         fail "Máy này thiếu:$missing; không có apt-get để cài." "Missing here:$missing; there is no apt-get to install them."
     install="apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends$missing"
-    tell "Đang cài các gói của hệ điều hành:$missing" "Installing packages of the operating system:$missing"
     if [ "$(id -u)" = 0 ]; then
-        sh -c "$install" >&2
+        root=
     elif sudo -n true 2>/dev/null; then
-        sudo -n sh -c "$install" >&2
+        root="sudo -n"
     else
         tell "Cần quyền quản trị máy. Xin người quản trị chạy dòng dưới đây, rồi chạy lại $0:" \
             "This needs the administrator. Ask for the line below to be run, then start $0 again:"
         printf "sudo sh -c '%s'\n" "$install"
         exit 1
     fi
+    tell "Đang cài các gói của hệ điều hành:$missing" "Installing packages of the operating system:$missing"
+    $root sh -c "$install" >&2
 }
+
+# Names the packages that Python comes from, where there is none of use.
+python_packages() { [ -x .venv/bin/python ] || find_python || echo python3 python3-venv; }
 
 # Sets $python to a Python 3.11 or later that can make an environment.
 find_python() {
@@ -42,18 +46,21 @@ find_python() {
     return 1
 }
 
+make_environment() {
+    find_python || fail "Cần Python 3.11 trở lên." "Python 3.11 or later is needed."
+    "$python" -m venv "$1"
+}
+
 # stamp LOCK: the line that says that this environment, at this place, holds what the lock names.
 stamp() { printf '%s %s %s\n' "$1" "$(sha256sum <"$1" | cut -c 1-64)" "$PWD"; }
 
 # environment LOCK [LOCK...]: .venv with the packages of the first lock; the others are contained in it.
 environment() {
     if ! grep -qxF "$(stamp "$1")" .venv/stamps 2>/dev/null; then
-        find_python || packages python3 python3-venv
-        find_python || fail "Cần Python 3.11 trở lên." "Python 3.11 or later is needed."
         # An environment that was moved, or whose Python is gone, is of no use.
         if [ -e .venv ] && ! .venv/bin/python -c '' 2>/dev/null; then rm -rf .venv; fi
         if [ -s .venv/stamps ] && ! grep -qF " $PWD" .venv/stamps; then rm -rf .venv; fi
-        [ -x .venv/bin/pip ] || "$python" -m venv .venv
+        [ -x .venv/bin/pip ] || make_environment .venv
         tell "Đang cài các thư viện theo $1 (chỉ lần đầu, khoảng một phút)..." \
             "Installing the libraries of $1 (the first time only, about a minute)..."
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$1" ||
@@ -106,8 +113,6 @@ find_go() {
 
 # tools LOCK: programs that are needed now and then, apart from the environment.
 tools() {
-    find_python || packages python3 python3-venv
-    find_python
-    [ -x .tools/bin/pip ] || "$python" -m venv .tools
+    [ -x .tools/bin/pip ] || make_environment .tools
     .tools/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r "$1"
 }
