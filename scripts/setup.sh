@@ -59,7 +59,7 @@ environment() {
     if ! grep -qxF "$(stamp "$1")" .venv/stamps 2>/dev/null; then
         # An environment that was moved, or whose Python is gone, is of no use.
         if [ -e .venv ] && ! .venv/bin/python -c '' 2>/dev/null; then rm -rf .venv; fi
-        if [ -s .venv/stamps ] && ! grep -qF " $PWD" .venv/stamps; then rm -rf .venv; fi
+        if read -r _ _ place 2>/dev/null <.venv/stamps && [ "$place" != "$PWD" ]; then rm -rf .venv; fi
         [ -x .venv/bin/pip ] || make_environment .venv
         tell "Đang cài các thư viện theo $1 (chỉ lần đầu, khoảng một phút)..." \
             "Installing the libraries of $1 (the first time only, about a minute)..."
