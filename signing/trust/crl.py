@@ -1,0 +1,161 @@
+"""A certificate revocation list: this file reads it, checks its signature once, and says what it knows of a certificate
+(RFC 5280 5, 6.3).
+
+- Big lists are expensive, so a list is read once and asked often; what was asked is remembered per serial number.
+- Indirect lists and deltas are not used. A list for a part of the certificates says GOOD of these only, but whoever
+  stands in it is revoked, whatever part it is for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+from asn1crypto import core, parser
+from cryptography import x509
+
+from signing.trust.algorithms import Weakness, weak_scheme
+from signing.trust.certificate import MALFORMED, Certificate
+from signing.trust.signature import BadSignature, Scheme, check_signature, scheme_of
+from signing.trust.status import Answer, Status, Why
+
+EXPIRED_CERTS_ON_CRL = x509.ObjectIdentifier("2.5.29.60")  # X.509 9.5.2.8; ETSI EN 319 411-2 6.3.9
+_JUDGED = (x509.IssuingDistributionPoint, x509.AuthorityKeyIdentifier, x509.CRLNumber)
+
+
+class NotACrl(ValueError):
+    """The bytes are no CRL that could be judged."""
+
+
+class Crl:
+    """One list. `issued_by` must have said yes before `of` is believed."""
+
+    def __init__(self, der: bytes) -> None:
+        """Raises NotACrl."""
+        try:
+            self._parsed = x509.load_der_x509_crl(der)
+            self._signed, self._scheme, self._signature = _cut(der)
+            self.this_update = self._parsed.last_update_utc
+            self.next_update = self._parsed.next_update_utc
+            self._issuer = core.Sequence.load(self._parsed.issuer.public_bytes()).dump()
+            self._scope = _extension(self._parsed, x509.IssuingDistributionPoint)
+            self._delta = _extension(self._parsed, x509.DeltaCRLIndicator) is not None
+            self._odd = any(
+                one.critical and not isinstance(one.value, _JUDGED) for one in self._parsed.extensions
+            )
+            self._reaches_back_to = _reaches_back_to(self._parsed)
+        except (*MALFORMED, BadSignature, x509.DuplicateExtension) as wrong:
+            raise NotACrl(str(wrong)[:200]) from wrong
+        self.der = der
+        self.sha256 = hashlib.sha256(der).hexdigest()
+        self._issued_by: dict[bytes, bool] = {}
+        self._said: dict[int, tuple[datetime, str | None] | None] = {}
+
+    @property
+    def weakness(self) -> Weakness | None:
+        """Of the list's own signature, on the day of its issue."""
+        return weak_scheme(self._scheme, self.this_update)
+
+    def issued_by(self, issuer: Certificate) -> bool:
+        """Whether the list is this authority's, signed with its key, and it may sign lists. Checked once."""
+        if issuer.der not in self._issued_by:
+            self._issued_by[issuer.der] = self._check(issuer)
+        return self._issued_by[issuer.der]
+
+    def _check(self, issuer: Certificate) -> bool:
+        if issuer.usage is not None and "crl_sign" not in issuer.usage:
+            return False
+        if self._issuer != issuer.subject_der:
+            return False
+        try:
+            check_signature(issuer.key, self._scheme, self._signature, self._signed)
+        except BadSignature:
+            return False
+        return True
+
+    def named_as(self, issuer: Certificate) -> bool:
+        return self._issuer == issuer.subject_der
+
+    def of(self, certificate: Certificate) -> Answer:
+        """What the list says, not yet whether it counts at a time. Raises nothing."""
+        indirect = self._scope is not None and self._scope.indirect_crl
+        if indirect or self._delta or self._odd:
+            return self._answer(Status.UNKNOWN, why=Why.NOT_FOR_THIS)
+        entry = self._entry(certificate.serial)
+        if entry is not None:
+            since, reason = entry
+            status = Status.ON_HOLD if reason == "certificate_hold" else Status.REVOKED
+            return self._answer(status, since=since, reason=reason)
+        if not self._speaks_of(certificate):
+            return self._answer(Status.UNKNOWN, why=Why.NOT_FOR_THIS)
+        return self._answer(Status.GOOD)
+
+    def _answer(
+        self, status: Status, *, since: datetime | None = None, reason: str | None = None, why: Why | None = None
+    ) -> Answer:  # fmt: skip
+        return Answer(
+            status, self.this_update, self.next_update, since=since, reason=reason, why=why,
+            reaches_back_to=self._reaches_back_to, weakness=self.weakness,
+        )  # fmt: skip
+
+    def _entry(self, serial: int) -> tuple[datetime, str | None] | None:
+        if serial not in self._said:
+            found = self._parsed.get_revoked_certificate_by_serial_number(serial) if serial > 0 else None
+            self._said[serial] = None if found is None else (found.revocation_date_utc, _reason(found))
+        return self._said[serial]
+
+    def _speaks_of(self, certificate: Certificate) -> bool:
+        """RFC 5280 6.3.3 (b)(2): the list's part of the certificates holds this one."""
+        scope = self._scope
+        if scope is None:
+            return True
+        if scope.only_contains_attribute_certs or scope.only_some_reasons or scope.relative_name:
+            return False
+        if (scope.only_contains_user_certs and certificate.ca) or (
+            scope.only_contains_ca_certs and not certificate.ca
+        ):
+            return False
+        named = {
+            one.value for one in scope.full_name or () if isinstance(one, x509.UniformResourceIdentifier)
+        }
+        return not named or not named.isdisjoint(certificate.crl_addresses)
+
+
+def _cut(der: bytes) -> tuple[bytes, Scheme, bytes]:
+    """The signed part, the algorithm and the signature, cut out as they stand."""
+    content = parser.parse(der, strict=True)[4]
+    pieces = []
+    for _ in range(3):
+        _, _, _, header, inside, trailer = parser.parse(content)
+        pieces.append((header + inside + trailer, inside))
+        content = content[len(pieces[-1][0]) :]
+    if content:
+        raise ValueError("more than a CRL")
+    signature = pieces[2][1]
+    if signature[:1] != b"\0":
+        raise ValueError("a signature of odd bits")
+    return pieces[0][0], scheme_of(pieces[1][0]), signature[1:]
+
+
+def _extension(
+    parsed: x509.CertificateRevocationList, kind: type[x509.ExtensionType]
+) -> x509.ExtensionType | None:
+    try:
+        return parsed.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _reaches_back_to(parsed: x509.CertificateRevocationList) -> datetime | None:
+    for one in parsed.extensions:
+        if one.oid == EXPIRED_CERTS_ON_CRL and isinstance(one.value, x509.UnrecognizedExtension):
+            time: datetime = core.GeneralizedTime.load(one.value.value).native
+            return time.astimezone(UTC)
+    return None
+
+
+def _reason(entry: x509.RevokedCertificate) -> str | None:
+    try:
+        return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.name
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return None
