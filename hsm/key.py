@@ -88,6 +88,7 @@ class KeyDescription:
     certificate: bytes
     chain: tuple[bytes, ...]
     mechanisms: tuple[Mechanism, ...]  # the first is the default
+    public_key: bytes = b""  # SubjectPublicKeyInfo (DER), for keys that need no certificate (audit, jobs)
 
     def may_be_used_by(self, who: UUID) -> bool:
         """K2: a person's key by its holder alone, others by those granted."""
@@ -158,7 +159,9 @@ class SigningKey(Protocol):
 
     async def sign(self, orders: Sequence[SigningOrder]) -> Sequence[SigningResult]:
         """One result each, in order. Safe to call from many tasks. An intent that was served once is REFUSED
-        afterwards, also after a restart. Raises KeyUnavailable (a token away, a queue full)."""
+        afterwards, also after a restart. Raises KeyUnavailable (a token away, a queue full); where the token failed
+        in the middle of a list, what was signed is given, and the orders that are spent without a signature are
+        REFUSED as ALREADY_SERVED: their intents are LOST."""
         ...
 
     async def collect(self, ticket: str) -> SigningResult:
