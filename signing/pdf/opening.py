@@ -1,0 +1,273 @@
+"""Opens a PDF to be updated: this file says where its newest cross-reference section stands, what number is free, and
+whether what is read is what stands there.
+
+- qpdf (by pikepdf) reads; it mends in silence what is damaged, so every offset that it used is held against the file.
+- A file whose cross-references are sound is continued (`/Prev`). One whose cross-references are damaged, while every
+  object in it can be found, gets a whole table of its own with the update, and never loses a byte; a file that carries a
+  signature already is not mended at all.
+- New objects are numbered above every number that occurs anywhere, whatever `/Size` says (reliability T1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import pikepdf
+
+from signing.pdf.encryption import Encryption
+from signing.pdf.values import Strings, literal
+
+TAIL = 4096  # bytes at the end in which `startxref` is looked for
+HEAD = 1024  # bytes at the begin in which `%PDF-` is looked for
+HIGHEST_NUMBER = 8_388_607  # ISO 32000-1 annex C
+READ_AT_ONCE = 16 * 1024**2
+LARGEST_MENDED = 256 * 1024**2
+LARGEST_TABLE_OFFSET = 9_999_999_999  # ten digits
+
+BytesAt = Callable[[int, int], bytes]  # offset, count
+
+_OBJECT = re.compile(rb"\s*(\d+)\s+(\d+)\s+obj\b")
+_STREAM_SECTION = re.compile(rb"\s*\d+\s+\d+\s+obj\b")
+_START = re.compile(rb"startxref\s*(\d+)")
+_REFERENCE = re.compile(rb"\b(\d{1,10}) (\d{1,5}) R\b")
+
+
+class NotOpened(Exception):
+    """`reason` is a value of `Unsignable`."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(frozen=True)
+class Section:
+    """The newest cross-reference section: its offset as `startxref` tells it, and its form."""
+
+    start: int
+    stream: bool
+
+
+@dataclass
+class Opened:
+    """A file open for one update. `previous` is None where its cross-references cannot be continued; then `table` has
+    every object of it: (number, generation) -> offset, or (object stream, index)."""
+
+    pdf: pikepdf.Pdf
+    path: Path
+    size: int
+    previous: Section | None
+    next_number: int
+    encryption: Encryption | None
+    table: dict[tuple[int, int], int | tuple[int, int]] = field(default_factory=dict)
+
+    def strings(self, number: int, generation: int = 0) -> Strings | None:
+        """How strings of this object are written; None where nothing is encrypted."""
+        secret = self.encryption
+        if secret is None:
+            return None
+        return lambda octets: secret.string(octets, number, generation)
+
+    def string(self, octets: bytes, number: int, generation: int = 0) -> bytes:
+        strings = self.strings(number, generation)
+        return strings(octets) if strings else literal(octets)
+
+    def close(self) -> None:
+        self.pdf.close()
+
+    @property
+    def streams(self) -> bool:
+        """Whether the update's own section must be a stream: where the file's is, and where a whole table tells of
+        objects in object streams."""
+        if self.previous is not None:
+            return self.previous.stream
+        return any(isinstance(place, tuple) for place in self.table.values())
+
+
+def open_for_update(path: Path, password: str | None = None) -> Opened:
+    """Use it as short as can be: the file stays open. Raises NotOpened."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        bytes_at = _reader(file, size)
+        _look_at_head(bytes_at(0, HEAD))
+        previous = _newest_section(bytes_at, size)
+        pdf, sound = _read(path, password)
+        try:
+            entries = pdf.get_xref_table()
+            whole = (
+                not sound
+                or previous is None
+                or _size_too_small(pdf, entries)
+                or bool(_told_wrong(bytes_at, entries))
+            )
+            if whole:
+                pdf.close()
+                pdf = _open_mending(path, password)
+                entries = _read_whole(pdf, bytes_at, size)
+            return Opened(
+                pdf=pdf,
+                path=path,
+                size=size,
+                previous=None if whole else previous,
+                next_number=_next_number(pdf, entries, sound=not whole),
+                encryption=_encryption(pdf),
+                table={key: _place(entry) for key, entry in entries.items()} if whole else {},
+            )
+        except BaseException:
+            pdf.close()
+            raise
+
+
+def _reader(file: BinaryIO, size: int) -> BytesAt:
+    """A small file is read once; of a large one only what is asked for."""
+    if size <= READ_AT_ONCE:
+        whole = file.read()
+        return lambda at, count: whole[at : at + count]
+
+    def read(at: int, count: int) -> bytes:
+        file.seek(at)
+        return file.read(count)
+
+    return read
+
+
+def _look_at_head(head: bytes) -> None:
+    """Bytes before the header shift every offset for some readers and not for others, so no update is read alike."""
+    at = head.find(b"%PDF-")
+    if at < 0:
+        raise NotOpened("not-a-pdf", "no %PDF- header")
+    if at > 0:
+        raise NotOpened("bytes-before-header", f"{at} bytes stand before the header")
+
+
+def _newest_section(bytes_at: BytesAt, size: int) -> Section | None:
+    """None where `startxref` does not lead to a cross-reference section."""
+    found = _START.findall(bytes_at(max(0, size - TAIL), TAIL))
+    if not found or int(found[-1]) >= size:
+        return None
+    start = int(found[-1])
+    begin = bytes_at(start, 64)
+    if begin.startswith(b"xref"):
+        return Section(start, stream=False)
+    return Section(start, stream=True) if _STREAM_SECTION.match(begin) else None
+
+
+def _read(path: Path, password: str | None) -> tuple[pikepdf.Pdf, bool]:
+    """Whether its cross-references could be read as they stand is the second value."""
+    try:
+        return _open(path, password, mend=False), True
+    except pikepdf.PasswordError as wrong:
+        raise _password(password) from wrong
+    except (pikepdf.PikepdfError, ValueError, RuntimeError, OverflowError):
+        return _open_mending(path, password), False
+
+
+def _open(path: Path, password: str | None, *, mend: bool) -> pikepdf.Pdf:
+    # Streamed, not mapped: a file of gigabytes must not count as our memory. Pages are left as they stand: qpdf would
+    # else write inherited and missing attributes into them, and our update would carry these as a change.
+    return pikepdf.open(
+        path,
+        password=password or "",
+        attempt_recovery=mend,
+        inherit_page_attributes=False,
+        access_mode=pikepdf.AccessMode.stream,
+    )
+
+
+def _password(given: str | None) -> NotOpened:
+    return NotOpened("password-not-given" if given is None else "password-wrong")
+
+
+def _open_mending(path: Path, password: str | None) -> pikepdf.Pdf:
+    try:
+        return _open(path, password, mend=True)
+    except pikepdf.PasswordError as wrong:
+        raise _password(password) from wrong
+    except (pikepdf.PikepdfError, ValueError, RuntimeError, OverflowError) as wrong:
+        said = str(wrong).lower()
+        unknown = "encryption" in said or "security handler" in said
+        raise NotOpened("encryption-unknown" if unknown else "damaged", str(wrong)[:200]) from wrong
+
+
+def _told_wrong(
+    bytes_at: BytesAt, entries: Mapping[tuple[int, int], pikepdf.XrefEntry]
+) -> set[tuple[int, int]]:
+    """The objects that do not begin where the cross-references say."""
+    wrong = set()
+    for key, entry in entries.items():
+        if entry.type != 1:
+            continue
+        found = _OBJECT.match(bytes_at(entry.offset or 0, 40))
+        if not found or (int(found[1]), int(found[2])) != key:
+            wrong.add(key)
+    return wrong
+
+
+def _place(entry: pikepdf.XrefEntry) -> int | tuple[int, int]:
+    if entry.type == 1:
+        return entry.offset or 0
+    return entry.obj_stream_number or 0, entry.obj_stream_index or 0
+
+
+def _size_too_small(pdf: pikepdf.Pdf, entries: Iterable[tuple[int, int]]) -> bool:
+    return _declared(pdf) <= max((number for number, _ in entries), default=0)
+
+
+def _declared(pdf: pikepdf.Pdf) -> int:
+    declared = pdf.trailer.get("/Size")
+    return declared if isinstance(declared, int) else 0
+
+
+def _read_whole(pdf: pikepdf.Pdf, bytes_at: BytesAt, size: int) -> dict[tuple[int, int], pikepdf.XrefEntry]:
+    """Every object of a damaged file and where it stands. qpdf mends when it meets the damage, so all are asked for."""
+    if size > LARGEST_MENDED:
+        raise NotOpened("damaged-cross-references", "too large to be looked through")
+    for number, generation in pdf.get_xref_table():
+        pdf.get_object(number, generation)
+    entries = pdf.get_xref_table()
+    wrong = _told_wrong(bytes_at, entries)
+    # What is found nowhere reads as null, for us as for every reader of the damaged file.
+    with pikepdf.explicit_conversion():
+        lost = {key for key in wrong if pdf.get_object(*key) is not None}
+    if lost:
+        raise NotOpened(
+            "damaged-cross-references", f"objects {sorted(lost)[:5]} are not where they are said to be"
+        )
+    return {key: entry for key, entry in entries.items() if key not in wrong}
+
+
+def _next_number(pdf: pikepdf.Pdf, entries: Iterable[tuple[int, int]], *, sound: bool) -> int:
+    highest = max((number for number, _ in entries), default=0)
+    declared = _declared(pdf)
+    if not sound or not highest < declared <= HIGHEST_NUMBER:
+        # /Size says nothing here, so a number may be referred to that no section tells of (T1).
+        highest = max(highest, _highest_referred(pdf, entries))
+        declared = 0
+    following = max(declared, highest + 1)
+    if following > HIGHEST_NUMBER - 10_000:
+        raise NotOpened("too-complex", "object numbers are used up")
+    return following
+
+
+def _highest_referred(pdf: pikepdf.Pdf, entries: Iterable[tuple[int, int]]) -> int:
+    highest = 0
+    with pikepdf.explicit_conversion():
+        for key in entries:
+            found = pdf.get_object(*key)
+            if isinstance(found, pikepdf.Object):
+                numbers = (int(number) for number, _ in _REFERENCE.findall(found.unparse(resolved=True)))
+                highest = max(highest, min(max(numbers, default=0), HIGHEST_NUMBER))
+    return highest
+
+
+def _encryption(pdf: pikepdf.Pdf) -> Encryption | None:
+    if "/AuthCode" in pdf.trailer:
+        raise NotOpened("encryption-unknown", "protected by an integrity code (ISO/TS 32004)")
+    try:
+        return Encryption.of(pdf)
+    except ValueError as unknown:
+        raise NotOpened("encryption-unknown", str(unknown)) from unknown
