@@ -1,0 +1,91 @@
+"""This file says in OpenAPI 3.1 what an operation takes and gives beyond what its function shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from web.api import examples
+from web.api.shapes import KeptQuestion, ProblemShape
+
+Responses = dict[int | str, dict[str, Any]]
+
+TAGS = [
+    {"name": "documents", "description": "Văn bản: tải lên, xem, tải về, gói bằng chứng. / Documents."},
+    {
+        "name": "signatures",
+        "description": "Ký một lần gọi hoặc hai lần gọi. / Signing in one call or in two.",
+    },
+    {"name": "verifications", "description": "Kiểm tra chữ ký. / Verifying."},
+    {
+        "name": "keys",
+        "description": "Khóa được dùng và chứng thư. / Keys that may be used, and their certificates.",
+    },
+    {"name": "time-stamps", "description": "Dấu thời gian RFC 3161. / Time-stamps."},
+    {"name": "service", "description": "Tình trạng của dịch vụ. / How the service is doing."},
+]
+PROBLEM = {
+    "model": ProblemShape,
+    "content": {
+        "application/problem+json": {
+            "schema": {"$ref": "#/components/schemas/ProblemShape"},
+            "example": examples.PROBLEM,
+        }
+    },
+}
+PROBLEMS: Responses = {
+    "4XX": PROBLEM | {"description": "Refused: `code` says why, `next` what to do now"},
+    "5XX": PROBLEM | {"description": "Not now, or our own fault: `retryable` says whether to try again"},
+}
+IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "The same key again gives the first answer, marked `Idempotent-Replayed: true`, for 72 hours; with another "
+        "body 422, while the first call is at work 409."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21\\x23-\\x7e]+$"},
+    "example": "7d0f2f3e-upload-15",
+}
+
+
+def json_of(model: type[BaseModel], example: Any, description: str, **headers: str) -> dict[str, Any]:
+    described = {name: {"description": text, "schema": {"type": "string"}} for name, text in headers.items()}
+    return {
+        "model": model,
+        "description": description,
+        "content": {"application/json": {"example": example}},
+        "headers": described,
+    }
+
+
+def bytes_of(media_type: str, description: str, example: str | None = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"type": "string", "contentMediaType": media_type}}
+    if example is not None:
+        content["example"] = example
+    return {"description": description, "content": {media_type: content}}
+
+
+def takes_upload(fields: dict[str, Any], *, kept: bool = False) -> dict[str, Any]:
+    """The request body of an operation that takes a file, alone or in a form; `kept`: or names a kept document."""
+    file = {"type": "string", "contentMediaType": "application/pdf"}
+    form = {
+        "type": "object",
+        "properties": {**fields, "file": file},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+    content: dict[str, Any] = {
+        "application/pdf": {"schema": file, "example": "%PDF-1.7 …"},
+        "multipart/form-data": {
+            "schema": form,
+            "example": {"file": "%PDF-1.7 …"},
+            "encoding": {"file": {"contentType": "application/pdf"}},
+        },
+    }
+    if kept:
+        schema = KeptQuestion.model_json_schema()
+        content["application/json"] = {"schema": schema, "example": examples.KEPT_QUESTION}
+    return {"required": True, "content": content}

@@ -1,0 +1,108 @@
+"""This file builds the HTTP app from the rooms it is given; it chooses nothing itself.
+
+- The rooms are opened when the app starts and closed when it ends, by whoever gave them (`service.py`).
+- No page of documentation loads anything from elsewhere: the API is described at `/api/v1/openapi.json` alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from documents.rooms import Rooms
+from web import problem_pages
+from web.access_log import AccessLog, Write
+from web.api import documents, health, keys, signatures, timestamps, verifications
+from web.api.answers import API, invalid_at
+from web.api.health import Readiness
+from web.api.schema import TAGS
+from web.arriving import PIECE_WITHIN
+from web.bad_request import BadRequest, Fault
+from web.door import Door, Porter
+from web.limits import Places, RateLimits
+from web.metrics import Metrics
+
+Opener = Callable[[], AbstractAsyncContextManager[Rooms]]
+
+BARE = {
+    400: Fault.BAD_FORM,
+    404: Fault.NOT_FOUND,
+    405: Fault.METHOD_NOT_ALLOWED,
+    413: Fault.BODY_TOO_LARGE,
+    415: Fault.MEDIA_TYPE,
+}
+# For uvicorn: a header may be so long, a connection may idle so long, so many may be open at once. `Door` believes
+# proxies and writes the log, so the server does neither.
+SERVER: dict[str, Any] = {
+    "http": "h11",
+    "ws": "none",
+    "h11_max_incomplete_event_size": 48 * 1024,
+    "timeout_keep_alive": 15,
+    "timeout_graceful_shutdown": 20,
+    "limit_concurrency": 1000,
+    "proxy_headers": False,
+    "server_header": False,
+    "access_log": False,
+}
+
+
+def build(
+    open_rooms: Opener, *, write_log: Write | None = None, piece_within: float = PIECE_WITHIN
+) -> FastAPI:
+    """`write_log` takes lines of JSON, standard output unless given; `piece_within` in seconds."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_rooms() as rooms:
+            app.state.rooms = rooms
+            app.state.readiness = Readiness()
+            app.state.porter = Porter(
+                rates=RateLimits(rooms.limits.requests_per_minute),
+                signing=Places(rooms.limits.signatures_at_once),
+                metrics=Metrics(),
+                log=AccessLog(write_log),
+                piece_within=piece_within,
+            )
+            yield
+
+    # Whatever it says of a stranger's form data is told to the stranger by `web/multipart.py`.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    app = FastAPI(
+        title="Ấn Tín",
+        summary="Ký, đóng dấu thời gian, lưu và chứng minh văn bản",
+        version="1",
+        lifespan=lifespan,
+        openapi_url=f"{API}/openapi.json",
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.add_middleware(Door)
+    app.add_exception_handler(HTTPException, _http_problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    for resource in (documents, signatures, verifications, keys, timestamps, health, problem_pages):
+        app.include_router(resource.router)
+    from web.pages import routes
+
+    app.include_router(routes.router)
+    return app
+
+
+async def _http_problem(request: Request, fault: Exception) -> Response:
+    """What the framework says by a bare status: no such route, another method, a body that is too large."""
+    status = fault.status_code if isinstance(fault, HTTPException) else 500
+    headers = fault.headers if isinstance(fault, HTTPException) else None
+    raise BadRequest(BARE.get(status, Fault.INVALID), headers=headers) from fault
+
+
+async def _invalid(request: Request, fault: Exception) -> Response:
+    raise invalid_at(list(fault.errors()) if isinstance(fault, RequestValidationError) else []) from fault

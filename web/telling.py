@@ -1,0 +1,55 @@
+"""This file tells a problem to whoever asked: JSON to a program (RFC 9457), a page to a person."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from fastapi import Request
+from starlette.responses import Response
+
+from web.identity import language
+from web.problem import Found
+
+MEDIA_TYPE = "application/problem+json"
+FOR_PROGRAMS = ("/api/", "/tsa", "/healthz", "/readyz", "/metrics")
+
+
+def tell(request: Request, found: Found) -> Response:
+    response = _page(request, found) if wants_page(request) else json_answer(request, found)
+    if found.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(found.retry_after)))
+    for name, value in found.headers.items():
+        response.headers[name] = value
+    return response
+
+
+def json_answer(request: Request, found: Found) -> Response:
+    spoken = language(request)
+    body = found.body(spoken, request.state.request_id)
+    headers = {"Content-Language": spoken, "Vary": "Accept-Language"}
+    return Response(
+        json.dumps(body, ensure_ascii=False).encode(), found.status, media_type=MEDIA_TYPE, headers=headers
+    )
+
+
+def wants_page(request: Request) -> bool:
+    if request.scope["path"].startswith(FOR_PROGRAMS):
+        return False
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _page(request: Request, found: Found) -> Response:
+    from web.pages.render import page
+
+    spoken = language(request)
+    return page(
+        request,
+        "pages/error.html",
+        status=found.status,
+        heading=found.title(spoken),
+        sentence=found.sentence(spoken),
+        safe=found.saved(spoken),
+        todo=found.todo(spoken),
+        reference=request.state.request_id,
+    )
