@@ -14,10 +14,12 @@ from uuid import UUID
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     ForeignKey,
     Index,
     LargeBinary,
+    MetaData,
     String,
     TypeDecorator,
     UniqueConstraint,
@@ -49,7 +51,17 @@ class Utc(TypeDecorator[datetime]):
 
 
 class Row(DeclarativeBase):
+    # Every constraint has a name, so that a later migration can speak of it.
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
+        int: BigInteger,  # a file may be larger than 2 GiB
         datetime: Utc,
         UUID: Uuid,
         bytes: LargeBinary,
@@ -254,6 +266,17 @@ class AuditDetailRow(Row):
     agency: Mapped[UUID]
     salt: Mapped[bytes]
     value: Mapped[str]
+
+
+class AuditNodeRow(Row):
+    """A full subtree of 256, 65,536, ... leaves: a proof is made from a few of these, not from every record."""
+
+    __tablename__ = "audit_nodes"
+    generation: Mapped[int] = mapped_column(primary_key=True)
+    level: Mapped[int] = mapped_column(primary_key=True)  # 8, 16, ...: it holds 2^level leaves
+    position: Mapped[int] = mapped_column(primary_key=True)  # its first leaf's number, divided by 2^level
+    agency: Mapped[UUID]
+    hash: Mapped[bytes]
 
 
 class AuditCheckpointRow(Row):

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -15,13 +16,20 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+
 
 @dataclass(frozen=True)
 class KeptName:
-    """Names bytes by what they are: `<agency UUID>/<SHA-256 in hex>`."""
+    """Names bytes by what they are: `<agency UUID>/<SHA-256 in hex>`. Raises ValueError for another form: a name
+    becomes a path."""
 
     agency: UUID
     sha256: str
+
+    def __post_init__(self) -> None:
+        if not SHA256_HEX.fullmatch(self.sha256):
+            raise ValueError("not a SHA-256 in lower-case hexadecimal")
 
     def __str__(self) -> str:
         return f"{self.agency}/{self.sha256}"
@@ -64,7 +72,7 @@ class KeptSpace(Protocol):
     async def keep(self, name: KeptName, source: Path, *, retain_until: datetime | None = None) -> None:
         """Returns only when the bytes would survive a power cut. The same bytes again is fine (and lengthens the
         retention, if longer). `source` is read, not moved. Raises AlreadyKept when `source` has another digest
-        than its name, StoreUnavailable."""
+        than its name, Damaged when what lies there is not these bytes any more, StoreUnavailable."""
         ...
 
     def fetch(self, name: KeptName) -> AbstractAsyncContextManager[Path]:

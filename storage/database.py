@@ -1,0 +1,130 @@
+"""The one door to the facts: this file gives a session to work in, and sets the agency whose rows it may see (P3).
+
+- `transact` is the only way to write. A work is a function over a session that may be run again: it does nothing
+  besides, and takes what it needs (identifiers, the time) from outside. It answers only when what it did is durable.
+- Works see one another as if they had run one after the other, on both databases.
+- A scope is an agency, or WHOLE_SERVICE for what crosses agencies: sweeps, log-in, the audit trail. PostgreSQL holds
+  every row against the scope (row-level security); on SQLite what is written is held against it here.
+- `read` never waits behind a write, and cannot write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+from storage.problem import Problem
+
+T = TypeVar("T")
+
+
+class WholeService:
+    """The scope of what crosses agencies."""
+
+    def __repr__(self) -> str:
+        return "WHOLE_SERVICE"
+
+
+WHOLE_SERVICE: Final = WholeService()
+
+Scope = UUID | WholeService
+
+
+class DatabaseUnavailable(Exception):
+    """The database does not answer, is full, is busy for too long or may not be used. If that was at the very end of a
+    work, it may have been done all the same: its repetition finds out."""
+
+
+class NotDurable(DatabaseUnavailable):
+    """The database answers before what it was given would survive a power cut."""
+
+
+class OutOfScope(Exception):
+    """A row of another agency was about to be written."""
+
+
+class Keeper(Protocol):
+    """One kind of database."""
+
+    def write(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]: ...
+
+    def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]: ...
+
+    def check(self) -> list[Problem]: ...
+
+    def migrate(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Database:
+    """Opened without touching the database: the first work does. `url` is SQLAlchemy's, without a password; that is
+    read from `password_file` at each new connection. Raises ValueError for a URL that holds one."""
+
+    def __init__(self, url: str, *, password_file: Path | None = None, connections: int = 8) -> None:
+        parsed = make_url(url)
+        if parsed.password is not None:
+            raise ValueError("a database's URL holds no password: name the file that does")
+        self.kind = parsed.get_backend_name()
+        self._keeper: Keeper
+        if self.kind == "sqlite":
+            from storage.sqlite_keeper import SqliteKeeper
+
+            self._keeper = SqliteKeeper(parsed, readers=min(connections, 4))
+        elif self.kind == "postgresql":
+            from storage.postgresql_keeper import PostgresqlKeeper
+
+            self._keeper = PostgresqlKeeper(parsed, password_file, connections=connections)
+        else:
+            raise ValueError(f"neither SQLite nor PostgreSQL: {self.kind}")
+
+    async def transact(self, scope: Scope, work: Callable[[Session], T]) -> T:
+        """What `work` gave back, once it is durable. Raises what `work` raises (nothing of it stays then),
+        DatabaseUnavailable, OutOfScope."""
+        return await asyncio.wrap_future(self._keeper.write(scope, work))
+
+    async def read(self, scope: Scope, work: Callable[[Session], T]) -> T:
+        """One consistent view of what is durable. Raises what `work` raises, DatabaseUnavailable."""
+        return await asyncio.wrap_future(self._keeper.read(scope, work))
+
+    def transact_now(self, scope: Scope, work: Callable[[Session], T]) -> T:
+        """The same without asyncio."""
+        return self._keeper.write(scope, work).result()
+
+    def read_now(self, scope: Scope, work: Callable[[Session], T]) -> T:
+        return self._keeper.read(scope, work).result()
+
+    def migrate(self) -> None:
+        """Brings the schema to this program's. Cheap where nothing is to be done. Raises DatabaseUnavailable."""
+        self._keeper.migrate()
+
+    def check(self) -> list[Problem]:
+        """`database-away`, `not-durable`, `not-migrated`, `too-new`, `no-row-fence` (row-level security does not hold
+        for this role), `old-server`."""
+        return self._keeper.check()
+
+    async def close(self) -> None:
+        """After the works that were accepted."""
+        await asyncio.to_thread(self._keeper.close)
+
+
+def fence(session: Session, scope: Scope) -> None:
+    """New and changed rows are of the scope's agency."""
+    if isinstance(scope, WholeService):
+        return
+    agency = scope
+
+    def hold(of: Session, _context: Any, _instances: Any) -> None:
+        for row in (*of.new, *of.dirty, *of.deleted):
+            if getattr(row, "agency", agency) != agency:
+                raise OutOfScope(type(row).__name__)
+
+    event.listen(session, "before_flush", hold)

@@ -1,0 +1,62 @@
+"""How a folder keeper reaches its file system: this file turns its faults into one, and names what lies in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from storage.store import StoreUnavailable
+
+T = TypeVar("T")
+
+
+@contextmanager
+def faults() -> Iterator[None]:
+    """Every fault of the file system is StoreUnavailable."""
+    try:
+        yield
+    except OSError as why:
+        raise StoreUnavailable(str(why)) from why
+
+
+class Threads:
+    """Runs blocking work beside the event loop."""
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self._threads = threads
+
+    async def __call__(self, run: Callable[[], T]) -> T:
+        def guarded() -> T:
+            with faults():
+                return run()
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, guarded)
+
+
+def entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
+def uuids(folder: Path) -> list[UUID]:
+    """What bears a UUID for its name; other things are not of ours."""
+    found = []
+    for entry in entries(folder):
+        try:
+            found.append(UUID(entry.name))
+        except ValueError:
+            continue
+    return found
+
+
+def new_file(scratch: Path) -> Path:
+    """A name that nothing bears."""
+    return scratch / secrets.token_hex(12)

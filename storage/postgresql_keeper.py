@@ -1,0 +1,207 @@
+"""PostgreSQL 15 or later: this file keeps the facts for real, for several hosts.
+
+- SERIALIZABLE, so that a work is right here when it is right on SQLite's one writer. What the server refuses for that
+  (40001), a deadlock, a lost race for a unique value or a connection found dead is done again, a few times.
+- Every transaction begins by setting its scope and by looking at what a commit would be worth: with
+  `synchronous_commit` or `fsync` off nothing is written.
+- Blocking calls run in threads here; readers have threads of their own.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from sqlalchemy.orm import Session
+
+from storage.database import DatabaseUnavailable, NotDurable, OutOfScope, Scope, WholeService, fence
+from storage.problem import Problem
+
+T = TypeVar("T")
+
+TRIES = 12
+WAITING = 2048  # works that may wait for a thread
+OPTIONS = "-c statement_timeout=60000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=120000"
+AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, lock not to be had
+UNIQUE = "23505"
+FORBIDDEN = "42501"
+OLDEST = 150000
+
+BEGIN = text(
+    "SELECT set_config('antin.agency', :scope, true), current_setting('synchronous_commit'), current_setting('fsync')"
+)
+FENCE = text(
+    "SELECT rolsuper OR rolbypassrls, current_setting('server_version_num')::int, "
+    "(SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'agency' "
+    " WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace "
+    " AND NOT (c.relrowsecurity AND c.relforcerowsecurity)) "
+    "FROM pg_roles WHERE rolname = current_user"
+)
+
+
+class PostgresqlKeeper:
+    def __init__(self, url: URL, password_file: Path | None, *, connections: int) -> None:
+        readers = max(2, connections // 2)
+        self._engine = _engine(url, password_file, connections=connections + readers + 1)
+        self._reading = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._writers = ThreadPoolExecutor(connections, thread_name_prefix="database-write")
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="database-read")
+        self._waiting = threading.BoundedSemaphore(WAITING)
+        self._closed = False
+
+    def write(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
+        return self._submit(self._writers, lambda: _bounded(lambda: _write(self._engine, scope, work)))
+
+    def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
+        return self._submit(self._readers, lambda: _bounded(lambda: _read(self._reading, scope, work)))
+
+    def migrate(self) -> None:
+        from storage.migrations.run import migrate
+
+        try:
+            migrate(self._engine)
+        except (DBAPIError, PoolExhausted) as why:
+            raise _unavailable(why) from why
+
+    def check(self) -> list[Problem]:
+        from storage.migrations.run import version_problems
+
+        try:
+            with self._reading.connect() as connection:
+                _begin(connection, "")
+                return version_problems(connection) + _fence_problems(connection)
+        except NotDurable as why:
+            return [Problem("not-durable", str(why))]
+        except (SQLAlchemyError, OSError) as why:
+            return [Problem("database-away", str(_unavailable(why)))]
+
+    def close(self) -> None:
+        self._closed = True
+        self._writers.shutdown()
+        self._readers.shutdown()
+        self._engine.dispose()
+
+    def _submit(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> Future[T]:
+        if self._closed:
+            raise DatabaseUnavailable("closed")
+        if not self._waiting.acquire(blocking=False):
+            raise DatabaseUnavailable("too many works wait for a connection")
+        future = threads.submit(run)
+        future.add_done_callback(lambda _: self._waiting.release())
+        return future
+
+
+class _Unfinished(Exception):
+    """The connection was lost before the commit was asked for: nothing was done."""
+
+
+def _write(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
+    ending = False
+    try:
+        with Session(engine, expire_on_commit=False) as session:
+            _begin(session, _name(scope))
+            fence(session, scope)
+            value = work(session)
+            session.flush()
+            ending = True
+            session.commit()
+            return value
+    except DBAPIError as why:
+        if why.connection_invalidated and not ending:
+            raise _Unfinished from why
+        raise
+
+
+def _read(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
+    try:
+        with Session(engine, expire_on_commit=False) as session:
+            _begin(session, _name(scope))
+            return work(session)
+    except DBAPIError as why:
+        if why.connection_invalidated:
+            raise _Unfinished from why
+        raise
+
+
+def _begin(on: Session | Connection, scope: str) -> None:
+    _, commit, fsync = on.execute(BEGIN, {"scope": scope}).one()
+    if commit == "off" or fsync == "off":
+        raise NotDurable(f"synchronous_commit={commit}, fsync={fsync}")
+
+
+def _bounded(once: Callable[[], T]) -> T:
+    races = 0
+    for attempt in range(TRIES):
+        try:
+            return once()
+        except _Unfinished as why:
+            lost: BaseException = why.__cause__ or why
+            if attempt > 1:
+                raise DatabaseUnavailable(str(lost)) from lost
+        except (DBAPIError, PoolExhausted) as why:
+            state = _state(why)
+            races += state == UNIQUE
+            if not (state in AGAIN or (state == UNIQUE and races == 1)):
+                raise _unavailable(why) from why
+        time.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 7)))  # noqa: S311 - spreads, hides nothing
+    raise DatabaseUnavailable(f"others were in the way {TRIES} times")
+
+
+def _state(why: Exception) -> str | None:
+    return getattr(why.orig, "sqlstate", None) if isinstance(why, DBAPIError) else None
+
+
+def _unavailable(why: Exception) -> Exception:
+    """What is the work's own fault (a constraint, wrong SQL) stays what it is. Classes of SQLSTATE: 08 connection, 25
+    transaction, 28 and 42501 rights, 3D no database, 53 resources, 54 limits, 57 operator, 58 system, XX internal."""
+    state = _state(why)
+    if state == FORBIDDEN and "row-level security" in str(why):
+        return OutOfScope(str(getattr(why, "orig", why)))
+    classes = ("08", "25", "28", "3D", "40", "53", "54", "55", "57", "58", "XX")
+    if state is None or state.startswith(classes) or state in (FORBIDDEN, "42P01"):
+        return DatabaseUnavailable(str(getattr(why, "orig", why)).strip())
+    return why
+
+
+def _name(scope: Scope) -> str:
+    return "*" if isinstance(scope, WholeService) else str(scope)
+
+
+def _fence_problems(connection: Connection) -> list[Problem]:
+    bypasses, version, unfenced = connection.execute(FENCE).one()
+    found = []
+    if version < OLDEST:
+        found.append(Problem("old-server", str(version)))
+    if bypasses:
+        found.append(Problem("no-row-fence", "the role bypasses row-level security", stops=False))
+    if unfenced:
+        found.append(Problem("no-row-fence", f"{unfenced} tables without row-level security", stops=False))
+    return found
+
+
+def _engine(url: URL, password_file: Path | None, *, connections: int) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"), isolation_level="SERIALIZABLE", pool_size=connections,
+        max_overflow=0, pool_timeout=10, pool_recycle=3600, hide_parameters=True,
+        connect_args={
+            "connect_timeout": 5, "application_name": "antin", "options": OPTIONS, "tcp_user_timeout": 20_000,
+        },
+    )  # fmt: skip
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, _args: list[Any], wanted: dict[str, Any]) -> None:
+        if password_file is not None:
+            wanted["password"] = password_file.read_text().strip()
+
+    return engine

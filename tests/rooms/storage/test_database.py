@@ -1,0 +1,171 @@
+"""The one door to the facts, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import Session
+
+from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable, OutOfScope
+from storage.schema import AgencyRow, ClientRow
+
+NOW = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
+
+
+def agency(id: UUID, name: str = "Ủy ban nhân dân xã An Phước") -> AgencyRow:
+    return AgencyRow(agency=id, name=name, short_name="UBND", created_at=NOW)
+
+
+async def test_what_is_answered_is_there(db: Database) -> None:
+    one = uuid4()
+
+    def work(session: Session) -> str:
+        session.add(agency(one))
+        return "done"
+
+    assert await db.transact(one, work) == "done"
+    row = await db.read(one, lambda s: s.get_one(AgencyRow, one))
+    assert (row.name, row.created_at) == ("Ủy ban nhân dân xã An Phước", NOW)
+    assert db.read_now(WHOLE_SERVICE, lambda s: list(s.scalars(select(AgencyRow.agency)))) == [one]
+
+
+async def test_a_failing_work_leaves_nothing_and_harms_nobody(db: Database) -> None:
+    ids = [uuid4() for _ in range(20)]
+
+    def work(id: UUID, fails: bool) -> None:
+        def run(session: Session) -> None:
+            session.add(agency(id))
+            session.flush()
+            if fails:
+                raise KeyError(str(id))
+
+        return run  # type: ignore[return-value]
+
+    answers = await asyncio.gather(
+        *(db.transact(id, work(id, n % 3 == 0)) for n, id in enumerate(ids)),  # type: ignore[func-returns-value, arg-type]
+        return_exceptions=True,
+    )
+    assert [isinstance(one, KeyError) for one in answers] == [n % 3 == 0 for n in range(20)]
+    there = await db.read(WHOLE_SERVICE, lambda s: set(s.scalars(select(AgencyRow.agency))))
+    assert there == {id for n, id in enumerate(ids) if n % 3}
+
+
+async def test_works_see_one_another_as_if_one_after_the_other(db: Database) -> None:
+    one = uuid4()
+    await db.transact(one, lambda s: s.add(agency(one, "0")))
+
+    def count(session: Session) -> None:
+        row = session.get_one(AgencyRow, one)  # read and write back, without a lock
+        row.name = str(int(row.name) + 1)
+
+    await asyncio.gather(*(db.transact(one, count) for _ in range(24)))
+    assert await db.read(one, lambda s: s.get_one(AgencyRow, one).name) == "24"
+
+
+async def test_two_that_make_the_same_row_are_one_after_the_other(db: Database) -> None:
+    one = uuid4()
+
+    def make(session: Session) -> bool:
+        if session.get(AgencyRow, one) is not None:
+            return False
+        session.add(agency(one))
+        return True
+
+    made = await asyncio.gather(*(db.transact(one, make) for _ in range(8)))
+    assert sorted(made) == [False] * 7 + [True]
+
+
+async def test_a_constraint_broken_is_the_works_own_fault(db: Database) -> None:
+    one = uuid4()
+    await db.transact(one, lambda s: s.add(agency(one)))
+    with pytest.raises(IntegrityError):
+        await db.transact(one, lambda s: s.execute(insert(AgencyRow).values(
+            agency=one, name="x", short_name="x", created_at=NOW)))  # fmt: skip
+
+
+async def test_rows_of_another_agency_cannot_be_written(db: Database) -> None:
+    ours, theirs = uuid4(), uuid4()
+    with pytest.raises(OutOfScope):
+        await db.transact(ours, lambda s: s.add(agency(theirs)))
+    assert await db.read(WHOLE_SERVICE, lambda s: s.scalar(select(AgencyRow.agency))) is None
+
+
+async def test_a_read_cannot_write(db: Database) -> None:
+    one = uuid4()
+
+    def work(session: Session) -> None:
+        session.add(agency(one))
+        session.flush()
+
+    with pytest.raises((DatabaseUnavailable, DBAPIError)):
+        await db.read(one, work)
+    assert await db.read(WHOLE_SERVICE, lambda s: s.scalar(select(AgencyRow.agency))) is None
+
+
+async def test_a_read_does_not_wait_behind_a_write(db: Database) -> None:
+    one, loop = uuid4(), asyncio.get_running_loop()
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    def slow(session: Session) -> None:
+        session.add(agency(one))
+        session.flush()
+        loop.call_soon_threadsafe(inside.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+
+    writing = asyncio.create_task(db.transact(one, slow))
+    await inside.wait()
+    assert await db.read(one, lambda s: s.get(AgencyRow, one)) is None
+    go_on.set()
+    await writing
+    assert await db.read(one, lambda s: s.get(AgencyRow, one)) is not None
+
+
+async def test_what_was_given_back_can_be_read_after_the_end(db: Database) -> None:
+    one = uuid4()
+
+    def work(session: Session) -> ClientRow:
+        row = ClientRow(
+            id=uuid4(), agency=one, name="một cửa", key_hash=b"k", scopes=["verify"], created_at=NOW
+        )
+        session.add(row)
+        return row
+
+    assert (await db.transact(one, work)).scopes == ["verify"]
+
+
+async def test_it_finds_nothing_wrong_with_itself(db: Database) -> None:
+    assert db.check() == []
+
+
+async def test_migrating_again_changes_nothing(db: Database) -> None:
+    db.migrate()
+    assert db.check() == []
+
+
+async def test_a_schema_of_another_program_is_named(db: Database) -> None:
+    def set_version(number: str) -> None:
+        db.transact_now(
+            WHOLE_SERVICE, lambda s: s.execute(text(f"UPDATE alembic_version SET version_num = '{number}'"))
+        )
+
+    set_version("9999")
+    assert [one.code for one in db.check()] == ["too-new"]
+    set_version("0000")
+    assert [one.code for one in db.check()] == ["not-migrated"]
+
+
+async def test_closed_is_closed(db: Database) -> None:
+    await db.close()
+    with pytest.raises(DatabaseUnavailable):
+        await db.transact(WHOLE_SERVICE, lambda s: None)
+
+
+def test_a_password_in_the_url_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="password"):
+        Database("postgresql://antin:secret@127.0.0.1/antin")

@@ -1,0 +1,208 @@
+"""Servers that tests stand on: this file starts a MinIO and a PostgreSQL of its own on free ports, and ends them.
+
+- Both run as long as the tests, on folders that vanish with them. PostgreSQL refuses to run as root: then it runs as
+  `postgres`, or `nobody`.
+- Another S3 server is taken by `ANTIN_TEST_S3` (http://ACCESS:SECRET@host:port), MinIO's program by `ANTIN_MINIO`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class S3Server:
+    endpoint: str  # host:port
+    access_key: str
+    secret_key: str
+    secure: bool = False
+
+
+@dataclass(frozen=True)
+class PostgresqlServer:
+    """`owner` may make databases; `service` is as little as the service should be."""
+
+    port: int
+    password_file: Path
+
+    def url(self, database: str, role: str = "service") -> str:
+        return f"postgresql+psycopg://{role}@127.0.0.1:{self.port}/{database}"
+
+
+@contextmanager
+def minio() -> Iterator[S3Server]:
+    given = os.environ.get("ANTIN_TEST_S3")
+    if given:
+        parts = urlsplit(given)
+        yield S3Server(
+            f"{parts.hostname}:{parts.port}",
+            parts.username or "",
+            parts.password or "",
+            parts.scheme == "https",
+        )
+        return
+    port, server = free_port(), S3Server("", "antin-test", secrets.token_hex(16))
+    with tempfile.TemporaryDirectory(prefix="antin-minio-") as folder:
+        environment = {
+            "MINIO_ROOT_USER": server.access_key, "MINIO_ROOT_PASSWORD": server.secret_key, "HOME": folder,
+            "MINIO_BROWSER": "off", "MINIO_UPDATE": "off", "MINIO_CALLHOME_ENABLE": "off", "GOMAXPROCS": "2",
+        }  # fmt: skip
+        command = [_minio_program(), "server", "--quiet", "--address", f"127.0.0.1:{port}", f"{folder}/data"]
+        with _running(command, environment, Path(folder)) as process:
+            _wait(process, lambda: _answers(port))
+            yield S3Server(f"127.0.0.1:{port}", server.access_key, server.secret_key)
+
+
+@contextmanager
+def postgresql() -> Iterator[PostgresqlServer]:
+    programs = _postgresql_programs()
+    user = _unprivileged()
+    with tempfile.TemporaryDirectory(prefix="antin-pg-") as place:
+        folder, password_file = Path(place), Path(place, "password")
+        password_file.write_text(secrets.token_hex(16) + "\n")
+        password_file.chmod(0o644)
+        if user is not None:
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        port, data = free_port(), folder / "data"
+        initdb = [
+            str(programs / "initdb"), "-D", str(data), "-U", "owner", "--auth=scram-sha-256", "--encoding=UTF8",
+            "--locale=C.UTF-8", f"--pwfile={password_file}", "--no-sync",
+        ]  # fmt: skip
+        subprocess.run(_as(user, initdb), check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        server = [
+            str(programs / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+            "-c", f"unix_socket_directories={folder}", "-c", "shared_buffers=64MB", "-c", "max_connections=200",
+        ]  # fmt: skip
+        with _running(_as(user, server), {}, folder, stop=signal.SIGINT) as process:
+            made = PostgresqlServer(port, password_file)
+            _wait(process, lambda: _accepts(made))
+            _sql(made, f"CREATE ROLE service LOGIN CREATEDB PASSWORD '{password_file.read_text().strip()}'")
+            yield made
+
+
+@contextmanager
+def new_database(server: PostgresqlServer) -> Iterator[str]:
+    """The URL of an empty database of the role `service`'s own, dropped afterwards."""
+    name = f"antin_{secrets.token_hex(6)}"
+    _sql(server, f"CREATE DATABASE {name} OWNER service")
+    try:
+        yield server.url(name)
+    finally:
+        _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+        return port
+
+
+def _sql(server: PostgresqlServer, statement: str) -> None:
+    import psycopg
+
+    with psycopg.connect(
+        host="127.0.0.1", port=server.port, user="owner", dbname="postgres", autocommit=True,
+        password=server.password_file.read_text().strip(),
+    ) as connection:  # fmt: skip
+        connection.execute(statement.encode())
+
+
+def _accepts(server: PostgresqlServer) -> bool:
+    import psycopg
+
+    try:
+        _sql(server, "SELECT 1")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as there:
+            there.sendall(b"GET /minio/health/ready HTTP/1.0\r\n\r\n")
+            return b" 200 " in there.recv(64)
+    except OSError:
+        return False
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+    until = time.monotonic() + SECONDS
+    while not ready():
+        if process.poll() is not None or time.monotonic() > until:
+            raise RuntimeError(f"{process.args!r} did not start")
+        time.sleep(0.05)
+
+
+@contextmanager
+def _running(
+    command: Sequence[str], environment: dict[str, str], folder: Path, *, stop: int = signal.SIGTERM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Ends with the block, and with the tests' process should that be killed."""
+    with Path(folder, "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env={**os.environ, **environment}, preexec_fn=_end_with_parent
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.send_signal(stop)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    if os.geteuid() != 0:
+        return None
+    names = {one.pw_name: one for one in pwd.getpwall()}
+    return names.get("postgres") or names["nobody"]
+
+
+def _as(user: pwd.struct_passwd | None, command: list[str]) -> list[str]:
+    if user is None:
+        return command
+    return [
+        "setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--pdeathsig=KILL", *command
+    ]  # fmt: skip
+
+
+def _minio_program() -> str:
+    here = Path(__file__).parents[1] / ".tools" / "minio"
+    for one in (os.environ.get("ANTIN_MINIO"), shutil.which("minio"), str(here)):
+        if one and os.access(one, os.X_OK):
+            return one
+    raise RuntimeError("MinIO's server is missing: scripts/test builds it, ANTIN_MINIO names it")
+
+
+def _postgresql_programs() -> Path:
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda one: int(one.parts[-3]), reverse=True
+    )
+    on_path = shutil.which("initdb")
+    for one in [*found, *([Path(on_path)] if on_path else [])]:
+        return one.parent
+    raise RuntimeError("PostgreSQL's server is missing: install the package postgresql")
