@@ -2,7 +2,8 @@
 
 - `transact` is the only way to write. A work is a function over a session that may be run again: it does nothing
   besides, and takes what it needs (identifiers, the time) from outside. It answers only when what it did is durable.
-- Works see one another as if they had run one after the other, on both databases.
+- Works of one agency see one another as if they had run one after the other, on both databases. Works over the whole
+  service lock the rows by which they decide (`with_for_update`).
 - A scope is an agency, or WHOLE_SERVICE for what crosses agencies: sweeps, log-in, the audit trail. PostgreSQL holds
   every row against the scope (row-level security); on SQLite what is written is held against it here.
 - `read` never waits behind a write, and cannot write.

@@ -1,7 +1,9 @@
 """PostgreSQL 15 or later: this file keeps the facts for real, for several hosts.
 
-- SERIALIZABLE, so that a work is right here when it is right on SQLite's one writer. What the server refuses for that
-  (40001), a deadlock, a lost race for a unique value or a connection found dead is done again, a few times.
+- Works of one agency are done one after the other (an advisory lock taken with the first statement), so that a work is
+  right here when it is right on SQLite's one writer. Agencies do not wait for one another. Works over the whole service
+  take no such lock: they lock the rows by which they decide (docs/decisions/one-writer-door.md).
+- A deadlock, a lost race for a unique value or a connection found dead is done again, a few times.
 - Every transaction begins by setting its scope and by looking at what a commit would be worth: with
   `synchronous_commit` or `fsync` off nothing is written.
 - Blocking calls run in threads here; readers have threads of their own.
@@ -38,6 +40,10 @@ OLDEST = 150000
 
 BEGIN = text(
     "SELECT set_config('antin.agency', :scope, true), current_setting('synchronous_commit'), current_setting('fsync')"
+)
+BEGIN_IN_TURN = text(
+    "SELECT set_config('antin.agency', :scope, true), current_setting('synchronous_commit'), current_setting('fsync'), "
+    "pg_advisory_xact_lock(hashtextextended(:scope, 0))"
 )
 FENCE = text(
     "SELECT rolsuper OR rolbypassrls, current_setting('server_version_num')::int, "
@@ -110,7 +116,7 @@ def _write(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
     ending = False
     try:
         with Session(engine, expire_on_commit=False) as session:
-            _begin(session, _name(scope))
+            _begin(session, _name(scope), in_turn=not isinstance(scope, WholeService))
             fence(session, scope)
             value = work(session)
             session.flush()
@@ -134,8 +140,8 @@ def _read(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
         raise
 
 
-def _begin(on: Session | Connection, scope: str) -> None:
-    _, commit, fsync = on.execute(BEGIN, {"scope": scope}).one()
+def _begin(on: Session | Connection, scope: str, *, in_turn: bool = False) -> None:
+    _, commit, fsync, *_lock = on.execute(BEGIN_IN_TURN if in_turn else BEGIN, {"scope": scope}).one()
     if commit == "off" or fsync == "off":
         raise NotDurable(f"synchronous_commit={commit}, fsync={fsync}")
 
@@ -192,7 +198,7 @@ def _fence_problems(connection: Connection) -> list[Problem]:
 
 def _engine(url: URL, password_file: Path | None, *, connections: int) -> Engine:
     engine = create_engine(
-        url.set(drivername="postgresql+psycopg"), isolation_level="SERIALIZABLE", pool_size=connections,
+        url.set(drivername="postgresql+psycopg"), isolation_level="READ COMMITTED", pool_size=connections,
         max_overflow=0, pool_timeout=10, pool_recycle=3600, hide_parameters=True,
         connect_args={
             "connect_timeout": 5, "application_name": "antin", "options": OPTIONS, "tcp_user_timeout": 20_000,

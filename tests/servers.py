@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import ctypes
+import http.client
 import os
 import pwd
 import secrets
@@ -135,12 +136,14 @@ def _accepts(server: PostgresqlServer) -> bool:
 
 
 def _answers(port: int) -> bool:
+    there = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        with socket.create_connection(("127.0.0.1", port), 1) as there:
-            there.sendall(b"GET /minio/health/ready HTTP/1.0\r\n\r\n")
-            return b" 200 " in there.recv(64)
-    except OSError:
+        there.request("GET", "/minio/health/ready")
+        return there.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        there.close()
 
 
 def _wait(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
@@ -191,8 +194,10 @@ def _as(user: pwd.struct_passwd | None, command: list[str]) -> list[str]:
 
 
 def _minio_program() -> str:
-    here = Path(__file__).parents[1] / ".tools" / "minio"
-    for one in (os.environ.get("ANTIN_MINIO"), shutil.which("minio"), str(here)):
+    # The last is where scripts/test builds it.
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    built = sorted(str(one) for one in cache.glob("antin/minio-*"))
+    for one in (os.environ.get("ANTIN_MINIO"), shutil.which("minio"), *built):
         if one and os.access(one, os.X_OK):
             return one
     raise RuntimeError("MinIO's server is missing: scripts/test builds it, ANTIN_MINIO names it")

@@ -38,10 +38,8 @@ async def test_postgresql_shows_no_row_without_a_scope(db: Database) -> None:
     assert await db.read(WHOLE_SERVICE, lambda s: s.scalar(count)) == 2
     if db.kind == "postgresql":
         assert await db.read(ours, lambda s: s.scalar(count)) == 1
-        changed = await db.transact(
-            ours, lambda s: s.execute(text("UPDATE agencies SET name = 'x'")).rowcount
-        )  # type: ignore[attr-defined]
-        assert changed == 1
+        changed = text("UPDATE agencies SET name = 'x' RETURNING agency")
+        assert await db.transact(ours, lambda s: list(s.scalars(changed))) == [ours]
         hidden = text("SELECT set_config('antin.agency', '', true)")
         assert await db.read(ours, lambda s: (s.execute(hidden), s.scalar(count))[1]) == 0
 
