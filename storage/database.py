@@ -3,7 +3,7 @@
 - `transact` is the only way to write. A work is a function over a session that may be run again: it does nothing
   besides, and takes what it needs (identifiers, the time) from outside. It answers only when what it did is durable.
 - Works of one agency see one another as if they had run one after the other, on both databases. Works over the whole
-  service lock the rows by which they decide (`with_for_update`).
+  service lock the rows by which they decide (`with_for_update`), or take turns by a name.
 - A scope is an agency, or WHOLE_SERVICE for what crosses agencies: sweeps, log-in, the audit trail. PostgreSQL holds
   every row against the scope (row-level security); on SQLite what is written is held against it here.
 - `read` never waits behind a write, and cannot write.
@@ -55,7 +55,7 @@ class OutOfScope(Exception):
 class Keeper(Protocol):
     """One kind of database."""
 
-    def write(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]: ...
+    def write(self, scope: Scope, work: Callable[[Session], T], turn: str | None) -> Future[T]: ...
 
     def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]: ...
 
@@ -87,10 +87,11 @@ class Database:
         else:
             raise ValueError(f"neither SQLite nor PostgreSQL: {self.kind}")
 
-    async def transact(self, scope: Scope, work: Callable[[Session], T]) -> T:
-        """What `work` gave back, once it is durable. Raises what `work` raises (nothing of it stays then),
+    async def transact(self, scope: Scope, work: Callable[[Session], T], *, turn: str | None = None) -> T:
+        """What `work` gave back, once it is durable. Works over the whole service that name the same `turn` are done
+        one after the other; an agency's always are. Raises what `work` raises (nothing of it stays then),
         DatabaseUnavailable, OutOfScope."""
-        return await asyncio.wrap_future(self._keeper.write(scope, work))
+        return await asyncio.wrap_future(self._keeper.write(scope, work, turn))
 
     async def read(self, scope: Scope, work: Callable[[Session], T]) -> T:
         """One consistent view of what is durable. Raises what `work` raises, DatabaseUnavailable."""
@@ -98,7 +99,7 @@ class Database:
 
     def transact_now(self, scope: Scope, work: Callable[[Session], T]) -> T:
         """The same without asyncio."""
-        return self._keeper.write(scope, work).result()
+        return self._keeper.write(scope, work, None).result()
 
     def read_now(self, scope: Scope, work: Callable[[Session], T]) -> T:
         return self._keeper.read(scope, work).result()

@@ -2,7 +2,7 @@
 
 - Works of one agency are done one after the other (an advisory lock taken with the first statement), so that a work is
   right here when it is right on SQLite's one writer. Agencies do not wait for one another. Works over the whole service
-  take no such lock: they lock the rows by which they decide (docs/decisions/one-writer-door.md).
+  take no such lock unless they name one: they lock the rows by which they decide (docs/decisions/one-writer-door.md).
 - A deadlock, a lost race for a unique value or a connection found dead is done again, a few times.
 - Every transaction begins by setting its scope and by looking at what a commit would be worth: with
   `synchronous_commit` or `fsync` off nothing is written.
@@ -43,7 +43,7 @@ BEGIN = text(
 )
 BEGIN_IN_TURN = text(
     "SELECT set_config('antin.agency', :scope, true), current_setting('synchronous_commit'), current_setting('fsync'), "
-    "pg_advisory_xact_lock(hashtextextended(:scope, 0))"
+    "pg_advisory_xact_lock(hashtextextended(:turn, 0))"
 )
 FENCE = text(
     "SELECT rolsuper OR rolbypassrls, current_setting('server_version_num')::int, "
@@ -66,8 +66,9 @@ class PostgresqlKeeper:
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._closed = False
 
-    def write(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
-        return self._submit(self._writers, lambda: _bounded(lambda: _write(self._engine, scope, work)))
+    def write(self, scope: Scope, work: Callable[[Session], T], turn: str | None) -> Future[T]:
+        turn = turn if isinstance(scope, WholeService) else str(scope)
+        return self._submit(self._writers, lambda: _bounded(lambda: _write(self._engine, scope, work, turn)))
 
     def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
         return self._submit(self._readers, lambda: _bounded(lambda: _read(self._reading, scope, work)))
@@ -112,11 +113,11 @@ class _Unfinished(Exception):
     """The connection was lost before the commit was asked for: nothing was done."""
 
 
-def _write(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
+def _write(engine: Engine, scope: Scope, work: Callable[[Session], T], turn: str | None) -> T:
     ending = False
     try:
         with Session(engine, expire_on_commit=False) as session:
-            _begin(session, _name(scope), in_turn=not isinstance(scope, WholeService))
+            _begin(session, _name(scope), turn)
             fence(session, scope)
             value = work(session)
             session.flush()
@@ -140,8 +141,9 @@ def _read(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
         raise
 
 
-def _begin(on: Session | Connection, scope: str, *, in_turn: bool = False) -> None:
-    _, commit, fsync, *_lock = on.execute(BEGIN_IN_TURN if in_turn else BEGIN, {"scope": scope}).one()
+def _begin(on: Session | Connection, scope: str, turn: str | None = None) -> None:
+    begin, named = (BEGIN_IN_TURN, {"scope": scope, "turn": turn}) if turn else (BEGIN, {"scope": scope})
+    _, commit, fsync, *_lock = on.execute(begin, named).one()
     if commit == "off" or fsync == "off":
         raise NotDurable(f"synchronous_commit={commit}, fsync={fsync}")
 

@@ -62,7 +62,8 @@ class SqliteKeeper:
         self._lock = threading.Lock()
         self._writer: threading.Thread | None = None
 
-    def write(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
+    def write(self, scope: Scope, work: Callable[[Session], T], turn: str | None) -> Future[T]:
+        """Everything takes turns here."""
         answer: Future[T] = Future()
         with self._lock:
             if self._closed:

@@ -82,7 +82,7 @@ def hashes(session: Session, generation: int, level: int, start: int, count: int
             )
             .order_by(AuditNodeRow.position)
         )  # fmt: skip
-    found = {at: hash for at, hash in session.execute(query).tuples() if hash is not None}
+    found = {at: hash for at, hash in session.execute(query) if hash is not None}
     if len(found) != count:
         raise LogDamaged(f"generation {generation}, level {level}, from {start}")
     return list(found.values())
