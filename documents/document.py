@@ -18,10 +18,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from storage.database import Database
 
 from documents.office import Caller
 from signing.profile import Level
+from storage.database import Database
 from storage.schema import DocumentRow, RenditionRow, SigningRequestRow
 from storage.store import KeptName, ObjectStore, WorkingName
 

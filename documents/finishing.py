@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from signing.longterm import Material, PreparedTimestamp
-from signing.verification.own_work import judge
-
 from signing import cms, longterm, pades
+from signing.longterm import Material, PreparedTimestamp
 from signing.prepared import PreparedSignature
 from signing.trust.anchors import TrustSnapshot
+from signing.verification.own_work import judge
 
 CHUNK = 1 << 20
 

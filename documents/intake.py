@@ -17,17 +17,17 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
-from signing.workshop import Workshop, WorkshopFailed
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from storage.database import Database
-from storage.identifiers import uuid7
-from storage.log.records import record
 
 from documents.codes import Codes
 from documents.document import Disclosure, Document, DocumentState, read_document
 from documents.office import Caller, NotAllowed
 from documents.once import OtherBody
+from signing.workshop import Workshop, WorkshopFailed
+from storage.database import Database
+from storage.identifiers import uuid7
+from storage.log.records import record
 from storage.schema import DocumentRow, RenditionRow
 from storage.store import ObjectStore, WorkingName
 

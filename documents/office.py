@@ -19,10 +19,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
+
 from storage.database import WHOLE_SERVICE, Database
 from storage.identifiers import uuid7
 from storage.log.records import record
-
 from storage.schema import SERVICE, AgencyRow, ClientRow, PersonRow, SessionRow
 
 Clock = Callable[[], datetime]

@@ -15,10 +15,10 @@ from uuid import UUID
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
-from storage.database import WHOLE_SERVICE, Database
-from storage.identifiers import uuid7
 
 from documents.office import Caller
+from storage.database import WHOLE_SERVICE, Database
+from storage.identifiers import uuid7
 from storage.schema import IdempotencyRow
 
 KEPT_FOR = timedelta(hours=72)

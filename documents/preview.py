@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid5
 
-from signing.workshop import Workshop, WorkshopFailed
-
 from documents.document import Document, Documents
 from documents.inspecting import NeedsPassword, Unreadable, render_page
 from documents.office import Caller
+from signing.workshop import Workshop, WorkshopFailed
 from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 
 WIDTHS = (240, 480, 800, 1200)  # pixels; others are rounded up, so that nobody fills the space with sizes

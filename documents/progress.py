@@ -15,14 +15,14 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from storage.database import Database
-from storage.identifiers import uuid7
-from storage.log.records import record
 
 from documents.document import DocumentState, RenditionKind, RequestState, SigningRequest, read_request
 from documents.requests import Held, Intent, TakenOver, end_request, set_document
 from signing.prepared import PreparedSignature
 from signing.profile import Level
+from storage.database import Database
+from storage.identifiers import uuid7
+from storage.log.records import record
 from storage.schema import (
     DocumentRow,
     EvidenceRow,

@@ -16,8 +16,6 @@ from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from storage.database import WHOLE_SERVICE, Database
-from storage.sealed import Sealer
 
 from documents.document import (
     DocumentState,
@@ -30,12 +28,14 @@ from documents.document import (
 from documents.office import Caller
 from documents.wish import SignWish, wish_from_stored, wish_to_stored
 from signing.prepared import PreparedSignature
+from storage.database import WHOLE_SERVICE, Database
 from storage.schema import (
     DocumentRow,
     IntentRow,
     RenditionRow,
     SigningRequestRow,
 )
+from storage.sealed import Sealer
 
 LEASE = timedelta(minutes=2)
 OPEN = [one.value for one in RequestState if not one.ended]

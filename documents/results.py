@@ -23,7 +23,7 @@ from documents.office import Caller, CallerKind
 from documents.preview import Previews, PreviewUnavailable
 from signing.verification.report import Report
 from storage.database import WHOLE_SERVICE, Database
-from storage.schema import AgencyRow, DocumentRow, SignedRevisionRow, SigningRequestRow
+from storage.schema import AgencyRow, DocumentRow, SignedRevisionRow
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ class Results:
     async def first_page(self, result: PublicResult, *, width: int = 480) -> bytes | None:
         """PNG, or None where none can be made."""
         try:
-            return await self._previews.page(_as_agency(result.document.agency), result.document, 1, width=width)
+            return await self._previews.page(
+                _as_agency(result.document.agency), result.document, 1, width=width
+            )
         except (PreviewUnavailable, NeedsPassword, Unreadable):
             return None
 
@@ -111,7 +113,9 @@ class Results:
             return None
         async with self._documents.open(_as_agency(document.agency), document) as path:
             report = await self._judging.of_kept(path, name=document.name, sha256=document.sha256 or "")
-        signed = [one.ended_at for one in document.requests if one.state is RequestState.DONE and one.ended_at]
+        signed = [
+            one.ended_at for one in document.requests if one.state is RequestState.DONE and one.ended_at
+        ]
         return PublicResult(document, agency_name, document.disclosure, report, max(signed, default=None))
 
 

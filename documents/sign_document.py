@@ -17,9 +17,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from signing.pades import AnswerDoesNotFit, CannotSign
-from signing.verification.own_work import NotAccepted
-
 from documents.document import RequestState, SigningRequest
 from documents.office import Caller, NotAllowed
 from documents.progress import Delivered, Progress
@@ -28,7 +25,9 @@ from documents.signer_check import CertificateRefused
 from documents.signing_steps import KeyRefused, SigningSteps
 from documents.wish import SignWish
 from hsm.key import KeyDescription, Purpose
+from signing.pades import AnswerDoesNotFit, CannotSign
 from signing.timestamping.source import TimestampUnavailable
+from signing.verification.own_work import NotAccepted
 
 
 class AnswerRefused(Exception):

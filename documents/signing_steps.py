@@ -12,10 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from signing.pades import Signer, Wish
-from signing.workshop import Workshop
-from storage.identifiers import uuid7
-
 from documents import finishing
 from documents.document import RequestState, SigningRequest
 from documents.evidence import EvidenceKeeper
@@ -25,10 +21,13 @@ from documents.requests import Held
 from documents.signer_check import Checked, SignerCheck, SignerOf
 from hsm.key import KeyDescription, KeyUnavailable, KeyVault, Refusal, Refused, Signed, SigningOrder, Waiting
 from signing import pades
+from signing.pades import Signer, Wish
 from signing.prepared import PreparedSignature
 from signing.profile import Level
 from signing.timestamping.source import TimestampSource, Token, obtain
 from signing.trust.anchors import TrustSnapshot
+from signing.workshop import Workshop
+from storage.identifiers import uuid7
 from storage.store import KeptName, ObjectStore, WorkingName
 
 HSM_ANSWERS_WITHIN = timedelta(minutes=15)

@@ -45,7 +45,11 @@ class Trusted:
 
     async def list(self) -> Sequence[KeptAnchor]:
         def work(session: Session) -> list[KeptAnchor]:
-            query = select(TrustAnchorRow).where(TrustAnchorRow.removed_at.is_(None)).order_by(TrustAnchorRow.added_at)
+            query = (
+                select(TrustAnchorRow)
+                .where(TrustAnchorRow.removed_at.is_(None))
+                .order_by(TrustAnchorRow.added_at)
+            )
             return [_kept(row) for row in session.scalars(query)]
 
         return await self._db.read(WHOLE_SERVICE, work)
@@ -84,7 +88,13 @@ class Trusted:
             if row is None:
                 raise NoSuchAnchor(fingerprint)
             row.removed_at = now
-            record(session, agency=SERVICE, kind="trust.removed", at=now, facts={"fingerprint": fingerprint, "by": by})
+            record(
+                session,
+                agency=SERVICE,
+                kind="trust.removed",
+                at=now,
+                facts={"fingerprint": fingerprint, "by": by},
+            )
 
         await self._db.transact(WHOLE_SERVICE, work)
         await self.reload()

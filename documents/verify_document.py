@@ -41,38 +41,47 @@ class Brought:
     expires_at: datetime
 
 
+@dataclass(frozen=True)
 class Verifying:
-    def __init__(
-        self, db: Database, store: ObjectStore, documents: Documents, *, judging: Judging, results: Results,
-        previews: Previews, clock: Callable[[], datetime], limit: int,
-    ) -> None:  # fmt: skip
-        self._db, self._store, self._documents = db, store, documents
-        self._judging, self._results, self._previews = judging, results, previews
-        self._clock, self._limit = clock, limit
+    db: Database
+    store: ObjectStore
+    documents: Documents
+    judging: Judging
+    results: Results
+    previews: Previews
+    clock: Callable[[], datetime]
+    limit: int  # bytes
 
     async def judge(
-        self, chunks: AsyncIterator[bytes], *, name: str, declared_size: int | None, password: str | None = None
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        name: str,
+        declared_size: int | None,
+        password: str | None = None,
     ) -> Report:
         """Judges and forgets: nothing of the file is left. Raises intake.NotAccepted."""
-        file = self._store.scratch() / f"{uuid7(self._clock())}.brought"
+        file = self.store.scratch() / f"{uuid7(self.clock())}.brought"
         try:
-            landed = await land(chunks, file, limit=self._limit, declared=declared_size)
-            return await self._judging.of_stranger(file, name=clean_name(name), sha256=landed.sha256, password=password)
+            landed = await land(chunks, file, limit=self.limit, declared=declared_size)
+            return await self.judging.of_stranger(
+                file, name=clean_name(name), sha256=landed.sha256, password=password
+            )
         finally:
             file.unlink(missing_ok=True)
 
     async def bring(self, chunks: AsyncIterator[bytes], *, name: str, declared_size: int | None) -> Brought:
         """Judges, and keeps file and answer for ANSWER_LASTS. Raises intake.NotAccepted, StoreUnavailable."""
-        now = self._clock()
+        now = self.clock()
         working = WorkingName(SERVICE, uuid7(now))
-        file = self._store.scratch() / f"{working.id}.brought"
+        file = self.store.scratch() / f"{working.id}.brought"
         shown = clean_name(name)
         try:
-            landed = await land(chunks, file, limit=self._limit, declared=declared_size)
-            report = await self._judging.of_stranger(file, name=shown, sha256=landed.sha256)
-            ours = await self._results.by_revisions(one.signed_revision or "" for one in report.signatures)
-            expires = self._clock() + ANSWER_LASTS
-            await self._store.working.put(working, file, expires=expires)
+            landed = await land(chunks, file, limit=self.limit, declared=declared_size)
+            report = await self.judging.of_stranger(file, name=shown, sha256=landed.sha256)
+            ours = await self.results.by_revisions(one.signed_revision or "" for one in report.signatures)
+            expires = self.clock() + ANSWER_LASTS
+            await self.store.working.put(working, file, expires=expires)
         finally:
             file.unlink(missing_ok=True)
         token = secrets.token_urlsafe(32)
@@ -86,7 +95,7 @@ class Verifying:
                 )
             )  # fmt: skip
 
-        await self._db.transact(WHOLE_SERVICE, work)
+        await self.db.transact(WHOLE_SERVICE, work)
         return Brought(token, report, shown, landed.sha256, landed.size, ours, expires)
 
     async def brought(self, token: str) -> Brought | None:
@@ -95,7 +104,7 @@ class Verifying:
         if row is None:
             return None
         report = report_from_stored(row.report)
-        ours = await self._results.by_revisions(one.signed_revision or "" for one in report.signatures)
+        ours = await self.results.by_revisions(one.signed_revision or "" for one in report.signatures)
         return Brought(token, report, row.name, row.sha256, row.size, ours, row.expires_at)
 
     async def brought_page(self, token: str, page: int, *, width: int = 480) -> bytes | None:
@@ -104,28 +113,29 @@ class Verifying:
         if row is None:
             return None
         try:
-            async with self._store.working.fetch(WorkingName(SERVICE, row.working)) as path:
-                return await self._previews.render(path, page, width=width)
+            async with self.store.working.fetch(WorkingName(SERVICE, row.working)) as path:
+                return await self.previews.render(path, page, width=width)
         except (NotKept, PreviewUnavailable):
             return None
 
     async def verify_kept(self, caller: Caller, document: UUID, ordinal: int | None = None) -> Report:
         """Judges a rendition of the caller's agency. Raises NoSuchDocument, StoreUnavailable, Damaged."""
-        found = await self._documents.get(caller, document)
+        found = await self.documents.get(caller, document)
         chosen = next((one for one in found.renditions if one.ordinal == ordinal), None)
         sha256 = (chosen.sha256 if chosen else found.sha256) or ""
-        async with self._documents.open(caller, found, ordinal) as path:
-            return await self._judging.of_kept(path, name=found.name, sha256=sha256)
+        async with self.documents.open(caller, found, ordinal) as path:
+            return await self.judging.of_kept(path, name=found.name, sha256=sha256)
 
     async def sweep(self) -> None:
         """Answers whose time is over go; their files go with the sweep of `working`."""
-        now = self._clock()
-        await self._db.transact(
-            WHOLE_SERVICE, lambda s: s.execute(delete(VerificationRow).where(VerificationRow.expires_at <= now))
+        now = self.clock()
+        await self.db.transact(
+            WHOLE_SERVICE,
+            lambda s: s.execute(delete(VerificationRow).where(VerificationRow.expires_at <= now)),
         )
 
     async def _row(self, token: str) -> VerificationRow | None:
-        now = self._clock()
+        now = self.clock()
 
         def work(session: Session) -> VerificationRow | None:
             row = session.get(VerificationRow, _hash(token))
@@ -134,7 +144,7 @@ class Verifying:
             session.expunge(row)
             return row
 
-        return await self._db.read(WHOLE_SERVICE, work)
+        return await self.db.read(WHOLE_SERVICE, work)
 
 
 def _hash(token: str) -> bytes:

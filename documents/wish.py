@@ -6,9 +6,8 @@ import base64
 from dataclasses import dataclass
 from typing import Any
 
-from signing.pades import Mark
-
 from hsm.key import Mechanism
+from signing.pades import Mark
 from signing.profile import Level
 
 
@@ -28,6 +27,7 @@ class SignWish:
     certify: int | None = None  # DocMDP permission 1..3 makes it a certification signature
     mark: Mark | None = None
     password: str | None = None
+    by: str | None = None  # the system user, where somebody works for the holder at the command line (K2)
 
 
 def wish_to_stored(wish: SignWish) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def wish_to_stored(wish: SignWish) -> dict[str, Any]:
         "reason": wish.reason,
         "location": wish.location,
         "certify": wish.certify,
+        "by": wish.by,
         "mark": wish.mark.to_stored() if wish.mark else None,
     }
 
@@ -58,6 +59,7 @@ def wish_from_stored(stored: dict[str, Any], *, password: str | None) -> SignWis
         reason=stored["reason"],
         location=stored["location"],
         certify=stored["certify"],
+        by=stored["by"],
         mark=Mark.from_stored(stored["mark"]) if stored["mark"] else None,
         password=password,
     )

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from documents.signer_check import CertificateRefused
-from signing.timestamping.clock import ClockUnsure
-from signing.workshop import WorkshopFailed
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 
@@ -23,12 +20,15 @@ from documents.once import InProgress, OtherBody
 from documents.preview import PreviewUnavailable
 from documents.requests import DocumentBusy, RequestEnded, RequestHeld, TakenOver
 from documents.sign_document import AnswerRefused, WorkNotAccepted
+from documents.signer_check import CertificateRefused
 from documents.signing_steps import KeyRefused
 from documents.trusted import NoSuchAnchor
 from hsm.key import KeyUnavailable, NoSuchKey, PinRefused
 from signing.pades import CannotSign
+from signing.timestamping.clock import ClockUnsure
 from signing.timestamping.source import TimestampUnavailable
 from signing.trust.anchors import CannotLoad
+from signing.workshop import WorkshopFailed
 from storage.store import Damaged, NotKept, StoreUnavailable
 from web import refusals
 from web.bad_request import BadRequest

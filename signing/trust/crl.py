@@ -12,6 +12,7 @@ import hashlib
 from datetime import UTC, datetime
 
 from asn1crypto import core, parser
+from asn1crypto.x509 import Name
 from cryptography import x509
 
 from signing.trust.algorithms import Weakness, weak_scheme
@@ -21,6 +22,8 @@ from signing.trust.status import Answer, Status, Why
 
 EXPIRED_CERTS_ON_CRL = x509.ObjectIdentifier("2.5.29.60")  # X.509 9.5.2.8; ETSI EN 319 411-2 6.3.9
 _JUDGED = (x509.IssuingDistributionPoint, x509.AuthorityKeyIdentifier, x509.CRLNumber)
+
+MAX_REMEMBERED = 10_000  # serial numbers per list
 
 
 class NotACrl(ValueError):
@@ -37,9 +40,11 @@ class Crl:
             self._signed, self._scheme, self._signature = _cut(der)
             self.this_update = self._parsed.last_update_utc
             self.next_update = self._parsed.next_update_utc
-            self._issuer = core.Sequence.load(self._parsed.issuer.public_bytes()).dump()
-            self._scope = _extension(self._parsed, x509.IssuingDistributionPoint)
-            self._delta = _extension(self._parsed, x509.DeltaCRLIndicator) is not None
+            self._issuer: str = Name.load(self._parsed.issuer.public_bytes()).hashable
+            self._scope = _scope(self._parsed)
+            self._delta = any(
+                isinstance(one.value, x509.DeltaCRLIndicator) for one in self._parsed.extensions
+            )
             self._odd = any(
                 one.critical and not isinstance(one.value, _JUDGED) for one in self._parsed.extensions
             )
@@ -65,16 +70,16 @@ class Crl:
     def _check(self, issuer: Certificate) -> bool:
         if issuer.usage is not None and "crl_sign" not in issuer.usage:
             return False
-        if self._issuer != issuer.subject_der:
+        if not self.named_as(issuer):
             return False
         try:
-            check_signature(issuer.key, self._scheme, self._signature, self._signed)
+            check_signature(issuer.key, self._scheme, self._signature, self.der[self._signed])
         except BadSignature:
             return False
         return True
 
     def named_as(self, issuer: Certificate) -> bool:
-        return self._issuer == issuer.subject_der
+        return self._issuer == issuer.subject
 
     def of(self, certificate: Certificate) -> Answer:
         """What the list says, not yet whether it counts at a time. Raises nothing."""
@@ -100,6 +105,8 @@ class Crl:
 
     def _entry(self, serial: int) -> tuple[datetime, str | None] | None:
         if serial not in self._said:
+            if len(self._said) >= MAX_REMEMBERED:
+                self._said.clear()
             found = self._parsed.get_revoked_certificate_by_serial_number(serial) if serial > 0 else None
             self._said[serial] = None if found is None else (found.revocation_date_utc, _reason(found))
         return self._said[serial]
@@ -111,9 +118,7 @@ class Crl:
             return True
         if scope.only_contains_attribute_certs or scope.only_some_reasons or scope.relative_name:
             return False
-        if (scope.only_contains_user_certs and certificate.ca) or (
-            scope.only_contains_ca_certs and not certificate.ca
-        ):
+        if scope.only_contains_user_certs if certificate.ca else scope.only_contains_ca_certs:
             return False
         named = {
             one.value for one in scope.full_name or () if isinstance(one, x509.UniformResourceIdentifier)
@@ -121,29 +126,24 @@ class Crl:
         return not named or not named.isdisjoint(certificate.crl_addresses)
 
 
-def _cut(der: bytes) -> tuple[bytes, Scheme, bytes]:
-    """The signed part, the algorithm and the signature, cut out as they stand."""
-    content = parser.parse(der, strict=True)[4]
-    pieces = []
+def _cut(der: bytes) -> tuple[slice, Scheme, bytes]:
+    """Where the signed part stands, the algorithm and the signature, cut out as they are."""
+    _, _, _, header, content, _ = parser.parse(der, strict=True)
+    pieces, at = [], 0
     for _ in range(3):
-        _, _, _, header, inside, trailer = parser.parse(content)
-        pieces.append((header + inside + trailer, inside))
-        content = content[len(pieces[-1][0]) :]
-    if content:
-        raise ValueError("more than a CRL")
-    signature = pieces[2][1]
-    if signature[:1] != b"\0":
-        raise ValueError("a signature of odd bits")
-    return pieces[0][0], scheme_of(pieces[1][0]), signature[1:]
+        _, _, _, head, inside, tail = parser.parse(content[at:] if pieces else content)
+        pieces.append((at, at + len(head + inside + tail), inside))
+        at = pieces[-1][1]
+    if at != len(content) or pieces[2][2][:1] != b"\0":
+        raise ValueError("not the three parts of a CRL")
+    signed = slice(len(header) + pieces[0][0], len(header) + pieces[0][1])
+    return signed, scheme_of(content[pieces[1][0] : pieces[1][1]]), pieces[2][2][1:]
 
 
-def _extension(
-    parsed: x509.CertificateRevocationList, kind: type[x509.ExtensionType]
-) -> x509.ExtensionType | None:
-    try:
-        return parsed.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
+def _scope(parsed: x509.CertificateRevocationList) -> x509.IssuingDistributionPoint | None:
+    return next(
+        (one.value for one in parsed.extensions if isinstance(one.value, x509.IssuingDistributionPoint)), None
+    )
 
 
 def _reaches_back_to(parsed: x509.CertificateRevocationList) -> datetime | None:

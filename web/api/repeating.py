@@ -16,10 +16,10 @@ from uuid import UUID
 
 from fastapi import Request
 from starlette.responses import Response
-from storage.identifiers import uuid7
 
 from documents.office import Caller
 from documents.once import Answer, OtherBody
+from storage.identifiers import uuid7
 from web.bad_request import BadRequest, Fault
 from web.identity import rooms_of
 from web.problem import Found

@@ -1,0 +1,178 @@
+"""This file keeps the evidence of a signature, and hands it out as one self-contained bundle.
+
+- With every signature, B-B included: certificate, revocation data and the result of the check (Circular 15/2025 art 5).
+- The bundle is a ZIP that verifies offline on another machine: renditions, certificates, revocation data, reports,
+  audit records with their proofs, and a page that says what is what.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from documents.document import Document, Documents
+from documents.judging import Judging
+from documents.office import Caller, NotAllowed
+from documents.progress import Progress
+from documents.requests import Held
+from documents.signer_check import Checked
+from signing.verification.report import to_json
+from storage.database import Database
+from storage.identifiers import uuid7
+from storage.log.records import records_about
+from storage.schema import EvidenceRow, SigningRequestRow
+from storage.store import KeptName, ObjectStore
+
+REMEMBERED = 4096
+
+READ_ME = """\
+GÓI BẰNG CHỨNG / EVIDENCE BUNDLE
+
+renditions/   các bản của văn bản, theo thứ tự / the document's renditions, in order
+evidence/     chứng thư, CRL, OCSP tại thời điểm ký / certificates, CRLs and OCSP answers at signing
+requests.json yêu cầu ký, kết quả kiểm tra chứng thư và tự kiểm tra / signing requests, checks, our own judgement
+report.json   báo cáo kiểm tra khi lập gói / verification report when the bundle was made
+audit.jsonl   bản ghi kiểm toán kèm chứng minh / audit records with their proofs
+SHA256SUMS    mã băm của mọi tệp / digests of every file (sha256sum -c SHA256SUMS)
+
+Kiểm tra / check:  antin verify --offline --trust ANCHOR.pem renditions/*.pdf
+"""
+
+
+class EvidenceKeeper:
+    def __init__(self, store: ObjectStore, progress: Progress, clock: Callable[[], datetime]) -> None:
+        self._store, self._progress, self._clock = store, progress, clock
+        self._kept: dict[
+            tuple[UUID, str], None
+        ] = {}  # what is known to be kept: a CRL comes with every signature
+
+    async def keep(self, held: Held, certificate: bytes, checked: Checked) -> None:
+        """Raises StoreUnavailable."""
+        things = [("certificate", one) for one in (certificate, *checked.chain)]
+        things += [("crl", one) for one in checked.crls] + [("ocsp", one) for one in checked.ocsps]
+        names = [(kind, await self._keep(held.agency, one)) for kind, one in things]
+        await self._progress.keep_evidence(held, names)
+
+    async def _keep(self, agency: UUID, content: bytes) -> str:
+        sha256 = hashlib.sha256(content).hexdigest()
+        if (agency, sha256) in self._kept:
+            return sha256
+        file = self._store.scratch() / f"{uuid7(self._clock())}.evidence"
+        try:
+            file.write_bytes(content)
+            await self._store.kept.keep(KeptName(agency, sha256), file)
+        finally:
+            file.unlink(missing_ok=True)
+        if len(self._kept) >= REMEMBERED:
+            self._kept.clear()
+        self._kept[agency, sha256] = None
+        return sha256
+
+
+class EvidenceBundle:
+    def __init__(
+        self,
+        db: Database,
+        store: ObjectStore,
+        documents: Documents,
+        judging: Judging,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._db, self._store, self._documents, self._judging, self._clock = (
+            db,
+            store,
+            documents,
+            judging,
+            clock,
+        )
+
+    def write(
+        self, caller: Caller, document: UUID, *, say: Callable[[Any], str]
+    ) -> AbstractAsyncContextManager[Path]:
+        """The ZIP as a file, gone after the block. Raises NoSuchDocument, NotAllowed, StoreUnavailable, Damaged."""
+        return self._write(caller, document, say)
+
+    @asynccontextmanager
+    async def _write(self, caller: Caller, document: UUID, say: Callable[[Any], str]) -> AsyncIterator[Path]:
+        if not caller.may("documents:read"):
+            raise NotAllowed("documents:read")
+        found = await self._documents.get(caller, document)
+        file = self._store.scratch() / f"{uuid7(self._clock())}.zip"
+        try:
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle:
+                sums = Sums(bundle)
+                sums.text("README.txt", READ_ME)
+                await self._add_renditions(sums, found)
+                await self._add_facts(sums, found)
+                async with self._documents.open(caller, found) as newest:
+                    report = await self._judging.of_kept(newest, name=found.name, sha256=found.sha256 or "")
+                sums.json("report.json", to_json(report, say=say))
+                bundle.writestr("SHA256SUMS", sums.lines())
+            yield file
+        finally:
+            file.unlink(missing_ok=True)
+
+    async def _add_renditions(self, sums: Sums, document: Document) -> None:
+        for one in document.renditions:
+            async with self._store.kept.fetch(KeptName(document.agency, one.sha256)) as path:
+                sums.file(f"renditions/{one.ordinal:02}-{one.kind.value}.pdf", path, one.sha256)
+
+    async def _add_facts(self, sums: Sums, document: Document) -> None:
+        def work(
+            session: Session,
+        ) -> tuple[list[dict[str, Any]], list[tuple[str, str]], list[dict[str, Any]]]:
+            rows = list(
+                session.scalars(select(SigningRequestRow).where(SigningRequestRow.document == document.id))
+            )
+            requests = [
+                {
+                    "id": str(r.id), "key": r.key, "level": r.level, "reached": r.reached, "state": r.state,
+                    "check": r.check, "judgement": r.judgement, "problem": r.problem,
+                }
+                for r in rows
+            ]  # fmt: skip
+            evidence = session.execute(
+                select(EvidenceRow.kind, EvidenceRow.sha256)
+                .where(EvidenceRow.request.in_([r.id for r in rows]))
+                .distinct()
+            )
+            return requests, [(kind, sha) for kind, sha in evidence], records_about(session, document.id)
+
+        requests, evidence, records = await self._db.read(document.agency, work)
+        sums.json("requests.json", requests)
+        sums.text("audit.jsonl", "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
+        for kind, sha256 in evidence:
+            async with self._store.kept.fetch(KeptName(document.agency, sha256)) as path:
+                ending = {"certificate": "cer", "crl": "crl", "ocsp": "ors"}[kind]
+                sums.file(f"evidence/{sha256[:16]}.{ending}", path, sha256)
+
+
+class Sums:
+    """A ZIP being written, with the digest of every file in it."""
+
+    def __init__(self, bundle: zipfile.ZipFile) -> None:
+        self._bundle, self._lines = bundle, list[str]()
+
+    def file(self, name: str, path: Path, sha256: str) -> None:
+        self._bundle.write(path, name)
+        self._lines.append(f"{sha256}  {name}\n")
+
+    def text(self, name: str, text: str) -> None:
+        self._bundle.writestr(name, text)
+        self._lines.append(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n")
+
+    def json(self, name: str, value: Any) -> None:
+        self.text(name, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+
+    def lines(self) -> str:
+        return "".join(self._lines)

@@ -1,0 +1,202 @@
+"""Durable work that waits, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from storage.database import DatabaseUnavailable
+from storage.jobs import Jobs
+from tests import servers
+from tests.steering import SteerableClock
+
+
+class Place:
+    """A database for jobs, and the jobs started on it."""
+
+    def __init__(self, url: str, password_file: Path | None) -> None:
+        self.url, self.password_file, self.clock = url, password_file, SteerableClock()
+        self.calls: list[dict[str, str]] = []
+        self.started: list[Jobs] = []
+
+    def jobs(self, version: str = "1") -> Jobs:
+        return Jobs(self.url, version, clock=self.clock, password_file=self.password_file)
+
+    async def start(self, jobs: Jobs) -> Jobs:
+        await jobs.start()
+        self.started.append(jobs)
+        return jobs
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(self.calls) < count:
+                await asyncio.sleep(0.05)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            made = Place(f"sqlite:///{tmp_path / 'jobs.sqlite'}", None)
+        else:
+            server = request.getfixturevalue("postgresql_server")
+            made = Place(stack.enter_context(servers.new_database(server)), server.password_file)
+        yield made
+        for one in made.started:
+            await one.stop()
+
+
+async def test_a_job_is_asked_again_at_the_time_it_gives(place: Place) -> None:
+    async def finish(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        return None if len(place.calls) == 3 else place.clock() + timedelta(hours=1)
+
+    jobs = place.jobs()
+    jobs.handle("timestamp", finish)
+    await place.start(jobs)
+    await jobs.enqueue("timestamp", uuid4(), {"request": "một"})
+    for count in (1, 2, 3):
+        await place.until(count)
+        while count < 3 and (await jobs.counts())["jobs_waiting"] != 1:
+            await asyncio.sleep(0.05)
+        place.clock.move(timedelta(hours=1, seconds=1))
+        await jobs.hurry()
+    assert place.calls == [{"request": "một"}] * 3
+    while (await jobs.counts())["jobs_running"]:
+        await asyncio.sleep(0.05)
+    assert await jobs.counts() == {
+        "jobs_waiting": 0, "jobs_running": 0, "jobs_failed": 0, "jobs_failures": 0
+    }  # fmt: skip
+
+
+async def test_the_same_identifier_is_one_job(place: Place) -> None:
+    async def once(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        return None
+
+    jobs = place.jobs()
+    jobs.handle("once", once)
+    await place.start(jobs)
+    one, other = uuid4(), uuid4()
+    await asyncio.gather(*(jobs.enqueue("once", one, {"n": "1"}) for _ in range(5)))
+    await place.until(1)
+    await jobs.enqueue("once", one, {"n": "1"})
+    await jobs.enqueue("once", other, {"n": "2"})
+    await place.until(2)
+    assert place.calls == [{"n": "1"}, {"n": "2"}]
+    with pytest.raises(ValueError, match="nobody handles"):
+        await jobs.enqueue("unknown", one, {})
+
+
+async def test_what_waits_survives_an_upgrade(place: Place) -> None:
+    """P6: another program, the same version of the stored work; a handler in the middle is done again."""
+    inside = asyncio.Event()
+
+    async def waits(input: dict[str, str]) -> datetime | None:
+        if input["n"] == "0":
+            inside.set()
+            await asyncio.sleep(3600)
+        return place.clock() + timedelta(days=1)
+
+    async def ends(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        return None
+
+    old = place.jobs()
+    old.handle("renew", waits)
+    await old.start()
+    await asyncio.gather(*(old.enqueue("renew", uuid4(), {"n": str(n)}) for n in range(12)))
+    async with asyncio.timeout(30):
+        await inside.wait()
+        while (await old.counts())["jobs_waiting"] < 11:
+            await asyncio.sleep(0.05)
+    await old.stop()
+    new = place.jobs()
+    new.handle("renew", ends)
+    await place.start(new)
+    await place.until(1)
+    place.clock.move(timedelta(days=1, seconds=1))
+    await new.hurry()
+    await place.until(12)
+    assert sorted(int(one["n"]) for one in place.calls) == list(range(12))
+
+
+async def test_a_handler_that_fails_is_asked_again(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    async def fails_first(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        if len(place.calls) == 1:
+            raise RuntimeError("the authority is away")
+        return None
+
+    jobs = place.jobs()
+    jobs.handle("fails", fails_first)
+    await place.start(jobs)
+    await jobs.enqueue("fails", uuid4(), {})
+    await place.until(1)
+    while (await jobs.counts())["jobs_waiting"] != 1:
+        await asyncio.sleep(0.05)
+    place.clock.move(timedelta(minutes=1))
+    await jobs.hurry()
+    await place.until(2)
+    assert (await jobs.counts())["jobs_failures"] == 1
+    assert "the authority is away" in caplog.text
+
+
+async def test_work_of_every_minute_goes_on_though_it_fails(place: Place) -> None:
+    async def sweep() -> None:
+        place.calls.append({})
+        raise RuntimeError("once more")
+
+    jobs = place.jobs()
+    jobs.every(0.05, "sweep", sweep)
+    await place.start(jobs)
+    await place.until(3)
+    assert (await jobs.counts())["jobs_failures"] >= 2
+
+
+async def test_it_starts_again_after_it_stopped(place: Place) -> None:
+    for _ in range(2):
+        jobs = place.jobs()
+        await jobs.start()
+        await jobs.stop()
+        await jobs.stop()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> Iterator[str]:
+    yield f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+
+
+async def test_one_process_a_host_does_the_jobs(sqlite_url: str) -> None:
+    clock = SteerableClock()
+    first, second = Jobs(sqlite_url, "1", clock=clock), Jobs(sqlite_url, "1", clock=clock)
+    await first.start()
+    with pytest.raises(DatabaseUnavailable):
+        await second.start()
+    await first.stop()
+
+
+async def test_its_database_is_durable_and_holds_no_pickle(sqlite_url: str, tmp_path: Path) -> None:
+    import sqlite3
+
+    jobs = Jobs(sqlite_url, "1", clock=SteerableClock())
+
+    async def later(input: dict[str, str]) -> datetime | None:
+        return None
+
+    jobs.handle("later", later)
+    await jobs.start()
+    await jobs.enqueue("later", uuid4(), {"văn bản": "một"})
+    await jobs.stop()
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        stored = connection.execute("SELECT inputs, serialization FROM workflow_status").fetchall()
+    connection.close()
+    assert stored
+    assert all(text.startswith("{") and kind == "antin_json" for text, kind in stored)

@@ -1,0 +1,249 @@
+"""This file turns a report into what a person reads: one line first, then the signatures, what to do, the details.
+
+- Five words for five answers, the same everywhere (look.md). Programs decide by the verdict, people by this line.
+- A day of signing is said only where a time-stamp proves it (V3); else the page says that it is not proven.
+- Where disclosure does not allow it (C2), no name of a signer and nothing of a certificate is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalogue import N_
+from signing.verification import wording
+from signing.verification.report import (
+    CertificateFacts,
+    Finding,
+    Indication,
+    Report,
+    SignatureKind,
+    SignatureReport,
+    TimestampReport,
+    Verdict,
+)
+from web.pages import reasons
+from web.pages.reasons import Reason
+from web.pages.words import Label, day, hour, moment, moment_to_the_second
+
+Say = Callable[..., str]
+
+VALID = Label(N_("Hợp lệ"), "good", "check")
+INVALID = Label(N_("Không hợp lệ"), "bad", "cross")
+UNDECIDED = Label(N_("Chưa kết luận được"), "unsure", "question")
+RECALLED = Label(N_("Đã thu hồi / Đã thay thế"), "bad", "back")
+NO_SIGNATURE = Label(N_("Không có chữ ký"), "none", "circle")
+
+FIVE_ANSWERS = (
+    (VALID, N_("đúng người ký, nội dung không thay đổi từ khi ký.")),
+    (INVALID, N_("nội dung đã bị sửa, hoặc chữ ký không đúng.")),
+    (UNDECIDED, N_("còn thiếu dữ liệu; trang sẽ nói thiếu gì và tìm ở đâu.")),
+    (RECALLED, N_("chữ ký đúng, nhưng cơ quan đã thu hồi hoặc thay văn bản.")),
+    (NO_SIGNATURE, N_("tệp không mang chữ ký số nào.")),
+)
+VERDICTS = {
+    Verdict.VALID: VALID,
+    Verdict.INVALID: INVALID,
+    Verdict.INDETERMINATE: UNDECIDED,
+    Verdict.NO_SIGNATURE: NO_SIGNATURE,
+    Verdict.UNREADABLE: UNDECIDED,
+}
+INDICATIONS = {
+    Indication.TOTAL_PASSED: VALID,
+    Indication.TOTAL_FAILED: INVALID,
+    Indication.INDETERMINATE: UNDECIDED,
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class SignatureView:
+    label: Label
+    who: str
+    detail: str  # title and time, in one line
+    items: tuple[Fact, ...]  # the seven of Circular 15/2025 article 6
+    chain: tuple[CertificateFacts, ...]
+    timestamps: tuple[TimestampReport, ...]
+    changes: tuple[str, ...]
+    findings: tuple[str, ...]
+    level: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    label: Label
+    sentence: str
+    todo: str | None
+    demonstration: bool
+    signatures: tuple[SignatureView, ...]
+    findings: tuple[str, ...]
+    report: Report
+    revealing: bool
+
+
+def answer(report: Report, say: Say, *, issuer: str | None = None, revealing: bool = True) -> Answer:
+    """`issuer` is the agency that issued the document, where we know it; without `revealing` nobody is named."""
+    reason = _reason(report)
+    sentence = say(reason.said) if reason else _good_sentence(report, say, issuer=issuer, revealing=revealing)
+    return Answer(
+        label=VERDICTS[report.verdict],
+        sentence=sentence,
+        todo=say(reason.todo) if reason else None,
+        demonstration=report.demonstration,
+        signatures=tuple(_signature(one, say, revealing=revealing) for one in report.signatures),
+        findings=_findings(report.findings, say),
+        report=report,
+        revealing=revealing,
+    )
+
+
+def _reason(report: Report) -> Reason | None:
+    """None where all is well."""
+    if report.verdict is Verdict.VALID:
+        return None
+    if report.verdict is Verdict.NO_SIGNATURE:
+        return reasons.NO_SIGNATURE
+    if report.verdict is Verdict.UNREADABLE:
+        ours = any(one.code == "OUR_LIMIT" for one in report.findings)
+        return reasons.OUR_LIMIT if ours else reasons.UNREADABLE
+    if report.verdict is Verdict.INVALID:
+        for one in report.signatures:
+            if any(not change.allowed for change in one.changes_after):
+                return reasons.CHANGED
+            if one.indication is Indication.TOTAL_FAILED:
+                return _named(one, reasons.FAILED, reasons.FAILED_OTHERWISE)
+        return reasons.FAILED_OTHERWISE
+    for one in report.signatures:
+        if one.indication is Indication.INDETERMINATE:
+            return _named(one, reasons.UNDECIDED, reasons.UNDECIDED_OTHERWISE)
+    return reasons.UNDECIDED_OTHERWISE
+
+
+def _named(one: SignatureReport, table: dict[reasons.Sub, Reason], otherwise: Reason) -> Reason:
+    return table.get(one.sub_indication, otherwise) if one.sub_indication else otherwise
+
+
+def _good_sentence(report: Report, say: Say, *, issuer: str | None, revealing: bool) -> str:
+    signed = [one for one in report.signatures if one.kind is SignatureKind.SIGNATURE]
+    who = issuer or (_names(signed, say) if revealing else say(N_("Cơ quan ban hành")))
+    times = [time for one in signed if (time := proven_time(one)) is not None]
+    if len(times) < len(signed) or not times:
+        return say(
+            N_("%(who)s đã ký; chưa có dấu thời gian chứng minh ngày ký. Nội dung không thay đổi từ khi ký."),
+            who=who,
+        )
+    last = max(times)
+    sentence = N_("%(who)s ký ngày %(day)s lúc %(hour)s. Nội dung không thay đổi từ khi ký.")
+    return say(sentence, who=who, day=day(last), hour=hour(last))
+
+
+def _names(signed: Sequence[SignatureReport], say: Say) -> str:
+    names = list(dict.fromkeys(_who(one, say) for one in signed))
+    if len(names) == 1:
+        return names[0]
+    if len(names) == 2:
+        return say(N_("%(first)s và %(second)s"), first=names[0], second=names[1])
+    return say(N_("%(first)s và %(count)s bên khác"), first=names[0], count=len(names) - 1)
+
+
+def proven_time(one: SignatureReport) -> datetime | None:
+    """The best time, if a passed time-stamp stands behind it and not only the moment of this check."""
+    if any(stamp.indication is Indication.TOTAL_PASSED for stamp in one.timestamps):
+        return one.best_signature_time
+    return None
+
+
+def _who(one: SignatureReport, say: Say) -> str:
+    if one.chain:
+        return one.chain[0].common_name or one.chain[0].subject
+    return one.signer or say(N_("Người ký không rõ"))
+
+
+def _signature(one: SignatureReport, say: Say, *, revealing: bool) -> SignatureView:
+    stamp_only = one.kind is SignatureKind.DOCUMENT_TIMESTAMP
+    return SignatureView(
+        label=INDICATIONS[one.indication],
+        who=say(N_("Dấu thời gian của cả tài liệu"))
+        if stamp_only
+        else _who(one, say)
+        if revealing
+        else say(N_("Người ký không hiện ở đây")),
+        detail=_detail(one, say, revealing=revealing),
+        items=() if stamp_only or not revealing else _seven(one, say),
+        chain=one.chain if revealing else (),
+        timestamps=one.timestamps,
+        changes=tuple(wording.change(change, say) for change in one.changes_after),
+        findings=_findings(one.findings, say),
+        level=one.level,
+    )
+
+
+def _detail(one: SignatureReport, say: Say, *, revealing: bool) -> str:
+    title = one.chain[0].title if revealing and one.chain else None
+    proven = proven_time(one)
+    if proven is not None:
+        when = say(N_("ký %(time)s"), time=moment_to_the_second(proven))
+    elif one.claimed_signing_time is not None:
+        when = say(N_("tự ghi ngày ký %(time)s, chưa được chứng minh"), time=moment(one.claimed_signing_time))
+    else:
+        when = say(N_("không ghi ngày ký"))
+    whole = f"{title}, {when}" if title else when
+    return whole[0].upper() + whole[1:]
+
+
+def _seven(one: SignatureReport, say: Say) -> tuple[Fact, ...]:
+    """Circular 15/2025/TT-BKHCN article 6: what must be shown at least, in its order."""
+    if not one.chain:
+        return ()
+    mine = one.chain[0]
+    name = f"{mine.common_name}, {mine.title}" if mine.title else mine.common_name
+    return (
+        Fact(say(N_("Tổ chức cấp chứng thư")), _common_name(one, mine)),
+        Fact(say(N_("Người ký")), name),
+        Fact(say(N_("Đơn vị quản lý chứng thư")), mine.organization or say(N_("Không ghi trong chứng thư"))),
+        Fact(say(N_("Thời điểm ký")), _detail(one, say, revealing=False)),
+        Fact(say(N_("Tính toàn vẹn")), say(_integrity(one))),
+        Fact(say(N_("Hiệu lực khi ký")), say(_validity(one))),
+        Fact(
+            say(N_("Thời hạn của chứng thư")),
+            say(N_("từ %(from)s đến %(to)s"), **{"from": day(mine.not_before), "to": day(mine.not_after)}),
+        ),
+    )
+
+
+def _common_name(one: SignatureReport, mine: CertificateFacts) -> str:
+    return one.chain[1].common_name if len(one.chain) > 1 else mine.issuer
+
+
+def _integrity(one: SignatureReport) -> str:
+    if any(not change.allowed for change in one.changes_after) or one.sub_indication in {
+        reasons.Sub.HASH_FAILURE,
+        reasons.Sub.FORMAT_FAILURE,
+    }:
+        return N_("Nội dung đã thay đổi sau khi ký")
+    if one.sub_indication in {reasons.Sub.SIG_CRYPTO_FAILURE, reasons.Sub.SIGNED_DATA_NOT_FOUND}:
+        return N_("Không xác nhận được")
+    return N_("Nội dung không thay đổi từ khi ký")
+
+
+def _validity(one: SignatureReport) -> str:
+    if one.indication is Indication.TOTAL_PASSED:
+        return N_("Chứng thư có hiệu lực khi ký")
+    if one.sub_indication in reasons.FAILED and one.sub_indication in {
+        reasons.Sub.REVOKED,
+        reasons.Sub.EXPIRED,
+        reasons.Sub.NOT_YET_VALID,
+    }:
+        return N_("Chứng thư không có hiệu lực khi ký")
+    return N_("Chưa xác định được")
+
+
+def _findings(them: Sequence[Finding], say: Say) -> tuple[str, ...]:
+    """Demonstration trust stands above the sentence already (K6)."""
+    return tuple(wording.sentence(one, say) for one in them if one.code != "DEMONSTRATION_TRUST")
