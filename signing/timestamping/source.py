@@ -5,7 +5,13 @@ Ours in process and a stranger's over HTTP look alike, and neither is believed b
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
+
+from signing.timestamping.token import Token
+from signing.trust.anchors import TrustSnapshot
+
+__all__ = ["TimestampSource", "TimestampUnavailable", "Token", "obtain", "response_of"]
 
 
 class TimestampUnavailable(Exception):
@@ -21,3 +27,15 @@ class TimestampSource(Protocol):
         """DER TimeStampReq to DER TimeStampResp, granted or rejected. Nothing is kept; asking twice gives two
         tokens. Safe to call from many tasks. Raises TimestampUnavailable."""
         ...
+
+
+async def obtain(
+    source: TimestampSource, digest: bytes, *, hash_name: str, trust: TrustSnapshot, now: datetime
+) -> Token:
+    """Raises TimestampUnavailable."""
+    raise NotImplementedError
+
+
+def response_of(token_der: bytes) -> bytes:
+    """The DER TimeStampResp, granted, around a token."""
+    raise NotImplementedError
