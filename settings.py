@@ -68,6 +68,13 @@ class Settings(BaseSettings):
         [], description="Hosts from which issuers' certificates may be fetched"
     )
 
+    revocation_networks: list[str] = Field(
+        [], description="Networks that are not public where CRL and OCSP may be asked, as `10.1.0.0/16`"
+    )
+    checkpoint_folder: Path | None = Field(
+        None, description="Second place of audit checkpoints, out of reach of the database's administrator"
+    )
+
     upload_limit: int = Field(2 * 1024**3, ge=1, description="Largest document, bytes")
     verify_limit: int = Field(256 * 1024**2, ge=1, description="Largest file brought for verification, bytes")
     allow_javascript: bool = Field(False, description="Sign PDFs that contain JavaScript")
@@ -96,6 +103,10 @@ class Settings(BaseSettings):
     @property
     def jobs_database(self) -> str:
         return self.jobs_database_url or f"sqlite:///{(self.home / 'jobs.sqlite').absolute()}"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.checkpoint_folder or self.home / "checkpoints"
 
     @property
     def token(self) -> Path:

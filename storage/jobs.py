@@ -76,6 +76,11 @@ class Jobs:
         self._intervals.every(REMEMBERED.total_seconds() / 24, "jobs.forget", self._forget)
         self._intervals.start()
 
+    @property
+    def started(self) -> bool:
+        """Whether work can be put down."""
+        return self._engine is not None
+
     async def enqueue(self, name: str, id: UUID, input: dict[str, str]) -> None:
         """Durable when it returns. The same name and identifier again is the same job, done or not."""
         if name not in self._handlers:

@@ -1,0 +1,76 @@
+"""This file clears away what has had its time, and takes up what was left lying (P2).
+
+- Nothing that an open request names is deleted from `working`, however old it is.
+- What a dead worker left is carried on by the same story as the first call; there is no second path.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from documents.document import SigningRequest
+from documents.requests import OPEN, RequestHeld, Requests, TakenOver
+from documents.sign_document import SignDocument
+from storage.database import WHOLE_SERVICE, Database
+from storage.schema import DocumentRow, SigningRequestRow
+from storage.store import ObjectStore, WorkingName
+
+ASK_AGAIN = timedelta(seconds=30)  # an authority that was away
+LATER = timedelta(hours=6)  # a named file is looked at again
+
+log = logging.getLogger("antin.sweeping")
+
+
+@dataclass(frozen=True)
+class Sweeping:
+    db: Database
+    store: ObjectStore
+    requests: Requests
+    sign: SignDocument
+    clock: Callable[[], datetime]
+
+    async def clear(self) -> int:
+        """How many files went. Raises StoreUnavailable, DatabaseUnavailable."""
+        now, gone = self.clock(), 0
+        async for name in self.store.working.expired(now):
+            if await self.db.read(WHOLE_SERVICE, lambda s, name=name: _is_named(s, name)):
+                await self.store.working.extend(name, expires=now + LATER)
+            else:
+                await self.store.working.delete(name)
+                gone += 1
+        return gone
+
+    async def take_up(self, *, orphaned: bool = False) -> None:
+        """Carries on what nobody holds; `orphaned`: whoever held something is known to be dead. One that fails does
+        not keep the others from their turn."""
+        for request in await self.requests.waiting(orphaned=orphaned):
+            try:
+                await self.sign.go_on(request, orphaned=orphaned)
+            except (TakenOver, RequestHeld):
+                continue
+            except Exception as why:
+                # Told to whoever asks for the request, and tried again at the next sweep.
+                log.warning("request %s waits: %s", request, type(why).__name__)
+
+    async def go_on(self, words: dict[str, str]) -> datetime | None:
+        """The durable job: until the request has come to its end."""
+        request: SigningRequest | None = await self.sign.go_on(UUID(words["request"]))
+        return None if request is None or request.state.ended else self.clock() + ASK_AGAIN
+
+
+def _is_named(session: Session, name: WorkingName) -> bool:
+    open_request = SigningRequestRow.state.in_(OPEN)
+    prepared = select(SigningRequestRow.id).where(open_request, SigningRequestRow.working == name.id)
+    upload = (
+        select(SigningRequestRow.id)
+        .join(DocumentRow, DocumentRow.id == SigningRequestRow.document)
+        .where(open_request, DocumentRow.working == name.id)
+    )
+    return bool(session.scalar(select(or_(prepared.exists(), upload.exists()))))

@@ -1,0 +1,395 @@
+"""The roof: this file chooses who keeps which promise, and hands the rooms to `web/` and `cli.py`.
+
+- `app` (for `uvicorn service:app`) and `antin` (the command) are built on first use.
+- In development a home is furnished on first use (`demonstration/`); production refuses to start where something stops
+  it, and names every reason at once.
+- A command beside a running service uses the same home, the same token process, the same story and the same log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import chores
+from documents.codes import Codes
+from documents.counts import counts
+from documents.document import Documents
+from documents.evidence import EvidenceBundle, EvidenceKeeper
+from documents.intake import Intake
+from documents.judging import Judging
+from documents.office import Office
+from documents.once import Once
+from documents.preview import Previews
+from documents.progress import Progress
+from documents.requests import Requests
+from documents.results import Results
+from documents.rooms import Limits, Rooms, Trouble
+from documents.sign_document import SignDocument
+from documents.signer_check import SignerCheck
+from documents.signing_steps import SigningSteps, Timestamping, Tools
+from documents.sweeping import Sweeping
+from documents.trusted import Trusted
+from documents.verify_document import Verifying
+from hsm.key import KeyUnavailable, SigningKey
+from hsm.pkcs11_vault import Pkcs11Vault
+from settings import Settings
+from signing.timestamping.authority import Authority
+from signing.timestamping.clock import ClockGuard
+from signing.timestamping.remote import RemoteAuthorities
+from signing.timestamping.source import TimestampSource, TimestampUnavailable, obtain
+from signing.trust.anchors import TrustSnapshot
+from signing.trust.fetcher import Fetcher, Reach
+from signing.trust.revocation import Revocation
+from signing.workshop import Workshop
+from storage.database import Database, DatabaseUnavailable
+from storage.folder_store import FolderStore
+from storage.jobs import Jobs
+from storage.sealed import Sealer
+from storage.store import StoreUnavailable
+from watch import Watch, trouble_of
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from cli import Roof
+    from demonstration.home import Furnished
+    from demonstration.server import DemonstrationServer
+    from storage.minio_store import MinioStore
+
+DEMONSTRATION = "demonstration"  # its folder in the home
+TSA_KEY = "tsa"
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+ROOM_UNKNOWN = 8192  # bytes of a token, until an authority has shown how large its own are
+JOB_VERSION = "1"  # names the form of the stored work (P6)
+
+log = logging.getLogger("antin")
+
+
+def antin() -> None:
+    """The command."""
+    import sys
+
+    from cli import main
+
+    sys.exit(main(roof()))
+
+
+def __getattr__(name: str) -> Any:
+    """`uvicorn service:app`."""
+    if name != "app":
+        raise AttributeError(name)
+    return _app(Settings())
+
+
+@cache
+def roof() -> Roof:
+    """What the command is given."""
+    from cli import Roof
+    from serving import serve
+
+    settings = Settings()
+
+    @asynccontextmanager
+    async def rooms() -> AsyncIterator[Rooms]:
+        async with open_house(settings) as house:
+            yield house.rooms
+
+    async def trust() -> TrustSnapshot:
+        """Without touching anything else: who only verifies needs no home."""
+        db = _database(settings)
+        try:
+            return await Trusted(db, Times().wall).reload()
+        except DatabaseUnavailable:
+            return TrustSnapshot(())
+        finally:
+            await db.close()
+
+    async def troubles() -> Sequence[Trouble]:
+        try:
+            async with open_house(settings) as house:
+                return await house.watch.troubles()
+        except (DatabaseUnavailable, StoreUnavailable, KeyUnavailable) as why:
+            return [trouble_of(why)]
+
+    return Roof(
+        settings=settings, open_rooms=rooms, trust=trust,
+        revocation=lambda: _revocation(settings, Times().wall), troubles=troubles,
+        serve=lambda: serve(settings),
+    )  # fmt: skip
+
+
+def _app(settings: Settings) -> ASGIApp:
+    from web.app import build
+
+    @asynccontextmanager
+    async def rooms() -> AsyncIterator[Rooms]:
+        async with open_house(settings, serving=True) as house:
+            yield house.rooms
+
+    return build(rooms)
+
+
+class WillNotStart(Exception):
+    """Production with something that stops it."""
+
+    def __init__(self, troubles: Sequence[Trouble]) -> None:
+        super().__init__(", ".join(f"{one.part}: {one.code} {one.detail}".strip() for one in troubles))
+        self.troubles = troubles
+
+
+@dataclass(frozen=True)
+class Times:
+    """The clock, steered in tests."""
+
+    wall: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    monotonic: Callable[[], float] | None = None
+
+
+@dataclass(frozen=True)
+class House:
+    """The rooms, and what only the roof needs."""
+
+    rooms: Rooms
+    watch: Watch
+    sweeping: Sweeping
+    told: Furnished | None = None  # what a demonstration home tells its visitor
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, *, serving: bool = False, times: Times = Times()
+) -> AsyncIterator[House]:
+    """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here.
+    Raises DatabaseUnavailable, StoreUnavailable, KeyUnavailable, WillNotStart."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        # The ground: keys we may use but never see, facts, bytes.
+        alone = stack.enter_context(_presence(settings.home, serving=serving))
+        demonstration = None
+        if not settings.production:
+            from demonstration.server import DemonstrationServer
+
+            demonstration = await stack.enter_async_context(
+                DemonstrationServer.start(settings.home / DEMONSTRATION)
+            )
+        await _token_process(settings, stack)
+        db = _database(settings)
+        stack.push_async_callback(db.close)
+        db.migrate()
+        store = _store(settings)
+        stack.callback(store.close)
+        vault = Pkcs11Vault(settings.socket)
+        stack.push_async_callback(vault.close)
+        # The craft.
+        guard = _guard(settings, times)
+        trusted = Trusted(db, times.wall)
+        await trusted.reload()
+        workshop = await stack.enter_async_context(Workshop(settings.workers))
+        # The office.
+        jobs = _jobs(settings, times) if serving else None
+        parts = Parts(settings, times, db, store, vault, guard, trusted, workshop, jobs)
+        house = await parts.house(stack)
+        if settings.production and serving:
+            stopping = [one for one in await house.watch.troubles() if one.stops]
+            if stopping:
+                raise WillNotStart(stopping)
+        if demonstration is not None:
+            house = await _furnished(house, demonstration, parts, stack)
+        if jobs is not None:
+            starting = asyncio.create_task(
+                chores.begin(jobs, house, parts, orphaned=alone), name="durable work"
+            )
+            stack.push_async_callback(chores.end, jobs, starting)
+        yield house
+
+
+async def _furnished(house: House, server: DemonstrationServer, parts: Parts, stack: AsyncExitStack) -> House:
+    """A home for demonstration has people, keys and a sample, and tells about them at each start."""
+    from demonstration.home import furnish
+
+    furnished = await furnish(house.rooms, parts.settings.socket, server.authority)
+    if furnished.made:
+        # Now there is an authority: the room for its token is known.
+        house = await parts.house(stack)
+    return replace(house, told=furnished)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the office is put together from."""
+
+    settings: Settings
+    times: Times
+    db: Database
+    store: FolderStore | MinioStore
+    vault: Pkcs11Vault
+    guard: ClockGuard
+    trusted: Trusted
+    workshop: Workshop
+    jobs: Jobs | None
+
+    async def house(self, stack: AsyncExitStack) -> House:
+        settings, db, store, clock = self.settings, self.db, self.store, self.times.wall
+        workshop, trusted = self.workshop, self.trusted
+        revocation = await stack.enter_async_context(_revocation(settings, clock))
+        ours = self._authority()
+        source = self._source(ours, stack)
+        seal = Sealer(settings.home / "seal.key")
+        codes = Codes(seal, settings.address)
+        documents = Documents(db, store)
+        previews = Previews(documents, store, workshop, clock)
+        judging = Judging(workshop, revocation, trust=trusted.snapshot, clock=clock)
+        results = Results(db, documents, codes=codes, judging=judging, previews=previews, clock=clock)
+        progress, requests = Progress(db, clock), Requests(db, clock, seal)
+        tools = Tools(
+            progress=progress, store=store, keys=self.vault,
+            check=SignerCheck(revocation, trust=trusted.snapshot, clock=clock), workshop=workshop,
+            timestamping=Timestamping(source, await self._room(source)), trust=trusted.snapshot,
+            evidence=EvidenceKeeper(store, progress, clock), clock=self.guard.now, later=self._later,
+        )  # fmt: skip
+        sign = SignDocument(requests, progress, SigningSteps(tools))
+        watch = Watch(settings, db, store, self.vault, self.guard, trusted, workshop.confined)
+        rooms = Rooms(
+            address=settings.address, production=settings.production, limits=_limits(settings), clock=clock,
+            office=Office(db, clock), once=Once(db, clock, started_at=clock()), documents=documents,
+            intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=settings.upload_limit), sign=sign,
+            results=results,
+            verifying=Verifying(db, store, documents, judging, results, previews, clock, settings.verify_limit),
+            previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted,
+            keys=self.vault, authority=ours, seal=seal, ready=watch.troubles, counts=self._counts,
+        )  # fmt: skip
+        return House(rooms, watch, Sweeping(db, store, requests, sign, clock))
+
+    # -- time-stamps
+
+    def _authority(self) -> Authority:
+        async def key() -> SigningKey:
+            return await self.vault.open(TSA_KEY)
+
+        return Authority(
+            key, clock=self.guard.now, accuracy=lambda: self.guard.error, policy=self.settings.tsa_policy_oid
+        )
+
+    def _source(self, ours: Authority, stack: AsyncExitStack) -> TimestampSource:
+        if not self.settings.tsa_urls:
+            return ours
+        remote = RemoteAuthorities(self.settings.tsa_urls, clock=self.times.wall)
+        stack.push_async_callback(remote.close)
+        return remote
+
+    async def _room(self, source: TimestampSource) -> int:
+        """Bytes of the token that the authority gives (S3)."""
+        try:
+            token = await asyncio.wait_for(
+                obtain(source, bytes(32), hash_name="sha256", trust=self.trusted.snapshot(), now=self.times.wall()), 5
+            )  # fmt: skip
+        except (TimestampUnavailable, TimeoutError):
+            return ROOM_UNKNOWN
+        return len(token.der)
+
+    # -- what goes on by itself
+
+    async def _later(self, request: UUID) -> None:
+        """Where no durable work is done (a command beside the service) the service's next sweep finds it."""
+        if self.jobs is not None and self.jobs.started:
+            await self.jobs.enqueue(chores.GO_ON, request, {"request": str(request)})
+
+    async def _counts(self) -> Mapping[str, float]:
+        return await counts(self.db) | (await self.jobs.counts() if self.jobs else {})
+
+
+# -- the ground
+
+
+@contextmanager
+def _presence(home: Path, *, serving: bool) -> Iterator[bool]:
+    """Whether nobody else is at home: then what is held is a dead one's."""
+    with (home / "present.lock").open("a+") as file:
+        alone = serving and _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+        yield alone
+
+
+def _locks(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _token_process(settings: Settings, stack: AsyncExitStack) -> None:
+    """Production has it started by somebody else, as a user of its own (K3)."""
+    if settings.production:
+        return
+    from hsm import soft_token
+    from hsm.token_process import TokenProcess
+
+    module = Path(settings.token_module) if settings.token_module else None
+    await asyncio.to_thread(soft_token.make, settings.token, module=module)
+    await stack.enter_async_context(
+        TokenProcess.start(settings.token, settings.socket, queue_limit=settings.queue_limit)
+    )
+
+
+def _database(settings: Settings) -> Database:
+    return Database(settings.database, password_file=settings.database_password_file)
+
+
+def _jobs(settings: Settings, times: Times) -> Jobs:
+    return Jobs(
+        settings.jobs_database, JOB_VERSION, clock=times.wall, host=socket.gethostname(),
+        password_file=settings.database_password_file,
+    )  # fmt: skip
+
+
+def _store(settings: Settings) -> FolderStore | MinioStore:
+    if not settings.s3_endpoint:
+        return FolderStore(settings.home / "store")
+    from storage.minio_store import Buckets, MinioStore
+    from storage.s3_writing import S3Address, S3Credentials
+
+    if settings.s3_credentials_file is None:
+        raise StoreUnavailable("ANTIN_S3_CREDENTIALS_FILE names no file")
+    lines = settings.s3_credentials_file.read_text().split()
+    if len(lines) != 2:
+        raise StoreUnavailable("the file of the S3 credentials does not hold two lines")
+    store = MinioStore(
+        S3Address.parse(settings.s3_endpoint, settings.s3_region), S3Credentials(*lines),
+        buckets=Buckets(settings.s3_kept_bucket, settings.s3_working_bucket), scratch=settings.home / "scratch",
+    )  # fmt: skip
+    if not settings.production:
+        store.make_buckets()
+    return store
+
+
+def _guard(settings: Settings, times: Times) -> ClockGuard:
+    bound = timedelta(milliseconds=settings.clock_bound_ms)
+    more = {"monotonic": times.monotonic} if times.monotonic else {}
+    return ClockGuard(settings.clock_sources, bound=bound, wall=times.wall, **more)
+
+
+@asynccontextmanager
+async def _revocation(settings: Settings, clock: Callable[[], datetime]) -> AsyncIterator[Revocation]:
+    networks = settings.revocation_networks + ([] if settings.production else list(LOOPBACK))
+    async with Fetcher(Reach.allowing(networks, settings.revocation_hosts)) as fetcher:
+        yield Revocation(fetcher, clock=clock)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        upload=settings.upload_limit, verify=settings.verify_limit,
+        requests_per_minute=settings.requests_per_minute, tsa_networks=tuple(settings.tsa_networks),
+        trusted_proxies=tuple(settings.trusted_proxies), signatures_at_once=settings.queue_limit,
+    )  # fmt: skip
