@@ -12,7 +12,7 @@ from functools import lru_cache
 from asn1crypto.algos import SignedDigestAlgorithm
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
@@ -90,21 +90,23 @@ def load_key(key: bytes) -> PublicKeyTypes:
     return loaded
 
 
-def check_signature(key: bytes, scheme: Scheme, signature: bytes, over: bytes) -> None:
-    """`key` is a DER SubjectPublicKeyInfo. Raises BadSignature."""
+def check_signature(
+    key: bytes, scheme: Scheme, signature: bytes, over: bytes, *, prehashed: bool = False
+) -> None:
+    """`key` is a DER SubjectPublicKeyInfo; `prehashed`: `over` is the digest of the bytes. Raises BadSignature."""
     public = load_key(key)
     try:
         match public, scheme.kind:
             case rsa.RSAPublicKey(), "rsassa_pkcs1v15":
-                public.verify(signature, over, padding.PKCS1v15(), _hash(scheme))
+                public.verify(signature, over, padding.PKCS1v15(), _hash(scheme, prehashed))
             case rsa.RSAPublicKey(), "rsassa_pss":
-                mask = padding.MGF1(_hash(scheme))
-                public.verify(signature, over, padding.PSS(mask, scheme.salt or 0), _hash(scheme))
+                mask = padding.PSS(padding.MGF1(_HASHES[scheme.hash_name or ""]), scheme.salt or 0)
+                public.verify(signature, over, mask, _hash(scheme, prehashed))
             case ec.EllipticCurvePublicKey(), "ecdsa":
-                public.verify(signature, over, ec.ECDSA(_hash(scheme)))
-            case ed25519.Ed25519PublicKey(), "ed25519":
+                public.verify(signature, over, ec.ECDSA(_hash(scheme, prehashed)))
+            case ed25519.Ed25519PublicKey(), "ed25519" if not prehashed:
                 public.verify(signature, over)
-            case ed448.Ed448PublicKey(), "ed448":
+            case ed448.Ed448PublicKey(), "ed448" if not prehashed:
                 public.verify(signature, over)
             case _:
                 raise BadSignature(f"the key is not for {scheme.kind}")
@@ -112,5 +114,6 @@ def check_signature(key: bytes, scheme: Scheme, signature: bytes, over: bytes) -
         raise BadSignature("the signature does not fit") from wrong
 
 
-def _hash(scheme: Scheme) -> hashes.HashAlgorithm:
-    return _HASHES[scheme.hash_name or ""]
+def _hash(scheme: Scheme, prehashed: bool) -> hashes.HashAlgorithm | utils.Prehashed:
+    known = _HASHES[scheme.hash_name or ""]
+    return utils.Prehashed(known) if prehashed else known
