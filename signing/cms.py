@@ -61,7 +61,8 @@ def _length(count: int) -> bytes:
     return bytes([0x80 | len(octets)]) + octets
 
 
-def _set_of(members: list[bytes], tag: bytes = SET) -> bytes:
+def set_of(members: list[bytes], tag: bytes = SET) -> bytes:
+    """In the order that DER asks for (X.690 11.6)."""
     return der(tag, *sorted(members))
 
 
@@ -79,7 +80,7 @@ class Template:
     def to_sign(self, digest: bytes) -> bytes:
         """The DER SET OF signed attributes over a document with this digest: the bytes that the key signs."""
         message_digest = der(SEQUENCE, _MESSAGE_DIGEST, der(SET, der(OCTETS, digest)))
-        return _set_of([message_digest, *self._attributes])
+        return set_of([message_digest, *self._attributes])
 
     def signed_data(self, to_sign: bytes, signature: bytes, timestamp: bytes | None = None) -> bytes:
         """DER ContentInfo. `timestamp`: DER time-stamp token over the signature's value, made an unsigned attribute."""
@@ -111,29 +112,29 @@ def template(certificate: bytes, chain: tuple[bytes, ...], mechanism: Mechanism)
         parsed = x509.load_der_x509_certificate(certificate)
     except ValueError as wrong:
         raise NotCms(f"the certificate cannot be read: {wrong}") from wrong
-    certificates = _set_of(list({certificate, *chain}), b"\xa0")
+    certificates = set_of(list({certificate, *chain}), b"\xa0")
     return Template(
         mechanism=mechanism,
         _attributes=(
             der(SEQUENCE, _CONTENT_TYPE, der(SET, _DATA)),
-            _signing_certificate(certificate, hash_name, hash_algorithm),
+            signing_certificate(certificate, hash_name, hash_algorithm),
         ),
         _before=b"\x02\x01\x01" + der(SET, hash_algorithm) + der(SEQUENCE, _DATA) + certificates,
-        _signer=b"\x02\x01\x01" + _issuer_and_serial(certificate) + hash_algorithm,
-        _algorithm=_signature_algorithm(mechanism, hash_algorithm),
+        _signer=b"\x02\x01\x01" + issuer_and_serial(certificate) + hash_algorithm,
+        _algorithm=signature_algorithm(mechanism, hash_algorithm),
         _largest=_largest_signature(parsed, mechanism),
     )
 
 
-def _signing_certificate(certificate: bytes, hash_name: str, algorithm: bytes) -> bytes:
-    """RFC 5035 3: SHA-256 is the default, and DER leaves a default out. No issuerSerial: it is only a hint, and the
+def signing_certificate(certificate: bytes, hash_name: str, algorithm: bytes) -> bytes:
+    """The attribute. RFC 5035 3: SHA-256 is the default, and DER leaves a default out. No issuerSerial: it is only a hint, and the
     signer's identifier beside it says the same."""
     stated = b"" if hash_name == "sha256" else algorithm
     essence = der(SEQUENCE, stated, der(OCTETS, hashlib.new(hash_name, certificate).digest()))
     return der(SEQUENCE, _SIGNING_CERTIFICATE_V2, der(SET, der(SEQUENCE, der(SEQUENCE, essence))))
 
 
-def _signature_algorithm(mechanism: Mechanism, hash_algorithm: bytes) -> bytes:
+def signature_algorithm(mechanism: Mechanism, hash_algorithm: bytes) -> bytes:
     hash_name = mechanism.hash_name
     if mechanism.value.startswith("rsa-pkcs1"):
         return der(SEQUENCE, _RSA_PKCS1[hash_name], NULL)
@@ -158,7 +159,7 @@ def _largest_signature(certificate: x509.Certificate, mechanism: Mechanism) -> i
     raise NotCms(f"this certificate's key does not sign by {mechanism}")
 
 
-def _issuer_and_serial(certificate: bytes) -> bytes:
+def issuer_and_serial(certificate: bytes) -> bytes:
     """Cut out of the certificate as they stand, so that no other encoding of a name can come in."""
     _, outer, _ = _element(certificate, 0)
     _, at, _ = _element(certificate, outer)  # into TBSCertificate
