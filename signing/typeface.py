@@ -58,7 +58,8 @@ class Subset:
         letters = sorted(set(text) - {"\n"})
         wanted = hb.SubsetInput()
         wanted.sets(hb.SubsetInputSets.GLYPH_INDEX).update({_glyph(letter) for letter in letters})
-        wanted.sets(hb.SubsetInputSets.DROP_TABLE_TAG).update({"GSUB", "GPOS", "GDEF", "kern", "FFTM"})
+        tables = (b"GSUB", b"GPOS", b"GDEF", b"kern", b"FFTM")
+        wanted.sets(hb.SubsetInputSets.DROP_TABLE_TAG).update({int.from_bytes(tag) for tag in tables})
         plan = hb.SubsetPlan(_face()[0], wanted)
         moved = {int(old): int(new) for old, new in plan.old_to_new_glyph_mapping.items()}
         self._data = bytes(plan.execute().blob.data)
