@@ -129,7 +129,8 @@ class Crl:
 def _cut(der: bytes) -> tuple[slice, Scheme, bytes]:
     """Where the signed part stands, the algorithm and the signature, cut out as they are."""
     _, _, _, header, content, _ = parser.parse(der, strict=True)
-    pieces, at = [], 0
+    pieces: list[tuple[int, int, bytes]] = []
+    at = 0
     for _ in range(3):
         _, _, _, head, inside, tail = parser.parse(content[at:] if pieces else content)
         pieces.append((at, at + len(head + inside + tail), inside))
