@@ -15,7 +15,7 @@ from hsm.frames import base64_of, take_bytes
 from hsm.key import Holder, Purpose
 from hsm.token_client import EnrolmentRefused, TokenClient
 
-__all__ = ["EnrolmentRefused", "KeyWish", "grant", "install", "make_key", "revoke"]
+__all__ = ["EnrolmentRefused", "KeyWish", "grant", "install", "make_key", "request", "revoke"]
 
 SECONDS = 120.0  # an RSA key takes its time in a small token
 
@@ -49,6 +49,12 @@ async def make_key(socket: Path, wish: KeyWish) -> bytes:
         granted=[one.hex for one in sorted(wish.granted)],
     )
     return take_bytes({"request": answer}, "request")
+
+
+async def request(socket: Path, name: str, subject: str) -> bytes:
+    """PKCS#10 (DER) for a key that is there already: the first request was lost, or a certificate ends. Raises
+    EnrolmentRefused, NoSuchKey, KeyUnavailable."""
+    return take_bytes({"request": await _ask(socket, "request", name=name, subject=subject)}, "request")
 
 
 async def install(socket: Path, name: str, certificate: bytes, chain: Sequence[bytes]) -> None:

@@ -55,6 +55,11 @@ def make_key(keeper: TokenKeeper, wish: KeyWish) -> bytes:
     return request_for(keeper, entry, subject)
 
 
+def request(keeper: TokenKeeper, name: str, subject: str) -> bytes:
+    """PKCS#10 (DER) again, for a key that is there. Raises EnrolmentRefused, NoSuchKey, KeyUnavailable."""
+    return request_for(keeper, _entry(keeper, name), _name(subject))
+
+
 def request_for(keeper: TokenKeeper, entry: KeyEntry, subject: asn1_x509.Name) -> bytes:
     info = csr.CertificationRequestInfo(
         {

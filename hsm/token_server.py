@@ -215,6 +215,9 @@ def _enrolment(verb: str, message: dict[str, Any]) -> Callable[[TokenKeeper], ob
                 algorithm=take(message, "algorithm", str), granted=read_granted(message),
             )  # fmt: skip
             return lambda keeper: base64_of(token_registrar.make_key(keeper, wish))
+        if verb == "request":
+            subject = take(message, "subject", str)
+            return lambda keeper: base64_of(token_registrar.request(keeper, name, subject))
         if verb == "install":
             certificate, chain = take_bytes(message, "certificate"), read_chain(message)
             return lambda keeper: token_registrar.install(keeper, name, certificate, chain)
