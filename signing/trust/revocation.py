@@ -14,19 +14,21 @@ import hashlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from signing.trust.answers import Found, Lists, gathered, nearer, of_ocsp, unknown
 from signing.trust.cache import Cached, Kind, MemoryCache, RevocationCache
-from signing.trust.certificate import Certificate, read
+from signing.trust.certificate import TIME_STAMPING, Certificate, read
 from signing.trust.fetcher import Fetcher, NotFetched
 from signing.trust.ocsp import ocsp_request
 from signing.trust.path import StandingPath
 from signing.trust.status import Answer, Gathered, Moment, Status, Why, judged
 
 MAX_AGE = timedelta(days=7)  # of an answer at the time asked for, unless the policy says otherwise
+# Roots sign their lists by hand, a few times a year; what they say of an authority below them holds until the next.
+MAX_AGE_OF_AUTHORITIES = timedelta(days=400)
 # An answer is taken again for so long without asking: a revocation is known after that at the latest.
 ASK_AGAIN = {Kind.OCSP: timedelta(minutes=1), Kind.CRL: timedelta(minutes=10)}
 LEAVE_IN_PEACE = timedelta(seconds=30)
@@ -229,6 +231,8 @@ def nearer_known(one: Found, other: Found) -> Found:
 
 
 def _counts(found: Found, one: Certificate, moment: Moment) -> Found:
+    if one.ca or TIME_STAMPING in (one.purposes or ()):
+        moment = replace(moment, max_age=max(moment.max_age, MAX_AGE_OF_AUTHORITIES))
     answer: Answer = judged(found.answer, one, moment)
     return found if answer is found.answer else Found(answer, found.source, found.der)
 
