@@ -33,6 +33,29 @@ def count_pages(path: Path) -> int | None:
     return pages
 
 
+def page_size(path: Path, page: int, password: str | None = None) -> tuple[float, float]:
+    """Width and height in points of one page (counted from 1) as it is shown. Raises Unreadable, NeedsPassword."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(path, password=password)
+    except pypdfium2.PdfiumError as why:
+        if "password" in str(why).lower():
+            raise NeedsPassword from why
+        raise Unreadable(str(why)) from why
+    try:
+        if not 1 <= page <= len(document):
+            raise Unreadable(f"no page {page}")
+        wide, high = document[page - 1].get_size()
+    except pypdfium2.PdfiumError as why:
+        raise Unreadable(str(why)) from why
+    finally:
+        document.close()
+    if wide <= 0 or high <= 0:
+        raise Unreadable("a page without size")
+    return wide, high
+
+
 def render_page(path: Path, page: int, width: int, password: str | None = None) -> bytes:
     """PNG of one page (counted from 1), `width` pixels wide or less where the page is very long. Raises Unreadable,
     NeedsPassword."""

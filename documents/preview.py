@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid5
 
 from documents.document import Document, Documents
-from documents.inspecting import NeedsPassword, Unreadable, render_page
+from documents.inspecting import NeedsPassword, Unreadable, page_size, render_page
 from documents.office import Caller
 from signing.workshop import Workshop, WorkshopFailed
 from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
@@ -43,20 +44,27 @@ class Previews:
         await self._keep(name, picture)
         return picture
 
+    async def size(self, caller: Caller, document: Document, page: int) -> tuple[float, float]:
+        """Width and height in points of a page (from 1) as it is shown. Raises PreviewUnavailable, NoSuchDocument."""
+        async with self._documents.open(caller, document) as path:
+            wide, high = await self._look(page_size, path, page)
+        return wide, high
+
     async def render(self, path: Path, page: int, *, width: int) -> bytes:
         """PNG, without the cache. Raises PreviewUnavailable."""
         wide = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
+        picture: bytes = await self._look(render_page, path, page, wide)
+        return picture
+
+    async def _look(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
-            picture: bytes = await self._workshop.run(
-                render_page, path, page, wide, seconds=SECONDS, memory=MEMORY
-            )
+            return await self._workshop.run(function, *args, seconds=SECONDS, memory=MEMORY)
         except NeedsPassword as why:
             raise PreviewUnavailable("password") from why
         except Unreadable as why:
             raise PreviewUnavailable("unreadable") from why
         except WorkshopFailed as why:
             raise PreviewUnavailable("limit") from why
-        return picture
 
     async def _cached(self, name: WorkingName) -> bytes | None:
         try:

@@ -110,19 +110,28 @@ def _reason(report: Report) -> Reason | None:
     if report.verdict is Verdict.NO_SIGNATURE:
         return reasons.NO_SIGNATURE
     if report.verdict is Verdict.UNREADABLE:
-        ours = any(one.code == "OUR_LIMIT" for one in report.findings)
-        return reasons.OUR_LIMIT if ours else reasons.UNREADABLE
+        return _unreadable(report)
     if report.verdict is Verdict.INVALID:
-        for one in report.signatures:
-            if any(not change.allowed for change in one.changes_after):
-                return reasons.CHANGED
-            if one.indication is Indication.TOTAL_FAILED:
-                return _named(one, reasons.FAILED, reasons.FAILED_OTHERWISE)
-        return reasons.FAILED_OTHERWISE
+        return _failed(report)
     for one in report.signatures:
         if one.indication is Indication.INDETERMINATE:
             return _named(one, reasons.UNDECIDED, reasons.UNDECIDED_OTHERWISE)
-    return reasons.UNDECIDED_OTHERWISE
+    return reasons.UNPROTECTED
+
+
+def _unreadable(report: Report) -> Reason:
+    codes = {one.code for one in report.findings}
+    found = next((reason for code, reason in reasons.NOT_READ.items() if code in codes), None)
+    return found or reasons.UNREADABLE
+
+
+def _failed(report: Report) -> Reason:
+    for one in report.signatures:
+        if any(not change.allowed for change in one.changes_after):
+            return reasons.CHANGED
+        if one.indication is Indication.TOTAL_FAILED:
+            return _named(one, reasons.FAILED, reasons.FAILED_OTHERWISE)
+    return reasons.FAILED_OTHERWISE
 
 
 def _named(one: SignatureReport, table: dict[reasons.Sub, Reason], otherwise: Reason) -> Reason:
@@ -246,4 +255,4 @@ def _validity(one: SignatureReport) -> str:
 
 def _findings(them: Sequence[Finding], say: Say) -> tuple[str, ...]:
     """Demonstration trust stands above the sentence already (K6)."""
-    return tuple(wording.sentence(one, say) for one in them if one.code != "DEMONSTRATION_TRUST")
+    return tuple(wording.finding_sentence(one, say) for one in them if one.code != "DEMONSTRATION_TRUST")

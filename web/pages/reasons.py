@@ -94,7 +94,27 @@ UNREADABLE = Reason(
     N_("Không đọc được tệp."),
     N_("Hãy tải lại tệp từ nơi bạn nhận được và thử lần nữa. Trang này đọc tệp PDF."),
 )
+NEEDS_PASSWORD = Reason(
+    N_("Tệp được khóa bằng mật khẩu, nên trang này không đọc được."),
+    N_("Hãy mở tệp bằng mật khẩu, lưu thành bản không khóa nếu nơi gửi cho phép, hoặc hỏi cơ quan ban hành."),
+)
+NOT_A_PDF = Reason(
+    N_("Tệp này không phải là PDF."),
+    N_("Hãy chọn đúng tệp PDF mà bạn nhận được. Ảnh chụp và tệp soạn thảo không mang chữ ký số của văn bản."),
+)
+UNPROTECTED = Reason(
+    N_("Chữ ký đúng, nhưng trong tệp có phần không được chữ ký nào bảo vệ."),
+    N_("Hãy xin lại bản điện tử gốc từ cơ quan ban hành; phần chi tiết bên dưới nêu rõ chỗ ấy."),
+)
 OUR_LIMIT = Reason(
     N_("Không đọc được tệp, vì tệp vượt quá sức của trang này. Điều đó không nói gì về chữ ký."),
     N_("Hãy thử lại sau, hoặc kiểm tra bằng phần mềm trên máy tính của bạn."),
 )
+NOT_READ = {
+    "OUR_LIMIT": OUR_LIMIT,
+    "PASSWORD_WANTED": NEEDS_PASSWORD,
+    "PASSWORD_WRONG": NEEDS_PASSWORD,
+    "ENCRYPTION_UNKNOWN": NEEDS_PASSWORD,
+    "NOT_A_PDF": NOT_A_PDF,
+    "EMPTY_FILE": NOT_A_PDF,
+}

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -17,7 +17,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from catalogue import say
+from web.identity import csrf_token, known_caller
+from web.identity import language as spoken_language
 from web.pages import words
+from web.pages.answer import INDICATIONS
 from web.pages.static_files import digest
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -56,7 +59,10 @@ def environment() -> Environment:
         grouped=words.grouped,
     )
     made.globals.update(
-        DOCUMENT_STATES=words.DOCUMENT_STATES, REQUEST_STATES=words.REQUEST_STATES, LEVELS=words.LEVELS
+        DOCUMENT_STATES=words.DOCUMENT_STATES,
+        REQUEST_STATES=words.REQUEST_STATES,
+        LEVELS=words.LEVELS,
+        INDICATIONS=INDICATIONS,
     )
     return made
 
@@ -67,7 +73,7 @@ def page(request: Request, template: str, *, status: int = 200, **told: Any) -> 
 
 
 def html(request: Request, template: str, **told: Any) -> str:
-    language = language_of(request)
+    language = spoken_language(request)
 
     def _(sentence: str, **data: object) -> str:
         return say(sentence, language, **data)
@@ -81,8 +87,8 @@ def html(request: Request, template: str, **told: Any) -> str:
             language=language,
             other_language_url=_other_language(request, language),
             static=f"/static/{digest()}",
-            person=person_of(request),
-            csrf=csrf_of(request),
+            person=known_caller(request),
+            csrf=partial(csrf_token, request),  # a cookie is made where a form asks for it alone
             address=rooms.address,
             genuine=urlsplit(rooms.address).netloc,
             demonstration=rooms.demonstration,

@@ -37,6 +37,7 @@ function tellProgress(form) {
       start();
     });
     sending.open("POST", form.action);
+    sending.setRequestHeader("Accept", "text/html");
     sending.send(new FormData(form));
     busy(true);
   });
@@ -62,7 +63,7 @@ function hideCorner(corner) {
 function lookAgain(waiting) {
   const look = async () => {
     try {
-      const answer = await fetch(location.href);
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (page.querySelector("[data-waiting]")?.dataset.waiting !== waiting.dataset.waiting) { location.reload(); return; }
     } catch { /* the network is away for a moment */ }

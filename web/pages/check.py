@@ -1,0 +1,263 @@
+"""The public's pages: this file answers who holds a document, by the code on its paper or by the file itself (C1-C4).
+
+- Unknown, unpublished and secret are one answer; a code that is mistyped is told as mistyped, which says nothing else.
+- Of a document of restricted disclosure no subject, signer or picture is shown, but to who brings the file or types
+  what is printed on it (C2).
+- A brought file and its answer lie behind an address nobody can guess, and are gone after a quarter of an hour (C3).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from catalogue import N_, say
+from documents.codes import Codes
+from documents.intake import NotAccepted
+from documents.results import PublicResult
+from documents.verify_document import Brought
+from signing.verification import wording
+from signing.verification.report import to_json
+from web.admission import client_address
+from web.api.asking import porter_of
+from web.bad_request import BadRequest, Fault
+from web.disposition import attachment
+from web.identity import language
+from web.multipart import read_form
+from web.pages import words
+from web.pages.answer import FIVE_ANSWERS, answer
+from web.pages.pictures import png, width_of
+from web.pages.refused import sentence_of
+from web.pages.render import page
+from web.pages.revealed import may_see, printed_matches, reveal_token
+from web.pages.visitor import Anybody, House, PageRoute, drain, read_fields, see
+
+NO_FILE = N_("Hãy chọn một tệp PDF.")
+MISTYPED = N_("Mã này thiếu hoặc sai một chữ. Hãy xem lại từng nhóm bốn chữ và số.")
+NOT_PRINTED = N_(
+    "Điều bạn gõ không giống trên văn bản. Hãy gõ đúng họ tên người ký, có dấu, như in trên giấy."
+)
+UNKNOWN = {
+    "heading": N_("Không tra được mã này"),
+    "sentences": (
+        N_("Không có văn bản nào được công bố với mã này."),
+        N_("Điều đó chưa nói rằng tờ giấy là giả: mã có thể bị gõ sai, hoặc văn bản không cho tra cứu."),
+    ),
+    "todo": (
+        N_("Xem lại mã in cạnh ô vuông QR, từng nhóm bốn chữ và số."),
+        N_("Xem thanh địa chỉ: chỉ địa chỉ chính thức ghi ở cuối trang mới đáng tin."),
+        N_("Nếu có tệp PDF, hãy kiểm tra bằng tệp; hoặc hỏi cơ quan ban hành."),
+    ),
+}
+GONE = {
+    "heading": N_("Kết quả này đã tự xóa"),
+    "sentences": (
+        N_("Tệp bạn đưa lên và kết quả kiểm tra chỉ được giữ 15 phút, để không ai khác xem được."),
+    ),
+    "todo": (N_("Hãy đưa tệp lên lần nữa nếu cần xem lại."),),
+}
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+# -- asking
+
+
+@router.get("/v")
+async def ask(request: Request, caller: Anybody, rooms: House) -> Response:
+    return _ask(request)
+
+
+@router.post("/v")
+async def by_code(request: Request, caller: Anybody) -> Response:
+    fields = await read_fields(request)
+    typed = fields.get("code", "")[:100]
+    code = Codes.read(typed)
+    if code is None:
+        errors = {"code": say(MISTYPED, language(request))}
+        return _ask(request, errors=errors, code=" ".join(typed.split()), status=422)
+    return see(f"/v/{Codes.spaced(code)}")
+
+
+@router.get("/v/tep")
+async def nothing_brought() -> Response:
+    """Where the language was switched after a file was refused."""
+    return see("/v")
+
+
+@router.post("/v/tep")
+async def by_file(request: Request, caller: Anybody, rooms: House) -> Response:
+    form = await read_form(request)
+    if form.file is None or not form.file_name:
+        if form.file is not None:
+            await drain(form.file)
+        return _ask(request, errors={"file": say(NO_FILE, language(request))}, status=422)
+    try:
+        brought = await rooms.verifying.bring(form.file, name=form.file_name, declared_size=None)
+    except NotAccepted as refused:
+        await drain(form.file)
+        said, status = sentence_of(refused, language(request))
+        return _ask(request, errors={"file": said}, status=status)
+    return see(f"/v/tep/{brought.token}")
+
+
+# -- the answer to a file
+
+
+@router.get("/v/tep/{token}")
+async def file_answer(request: Request, token: str, caller: Anybody, rooms: House) -> Response:
+    brought = await rooms.verifying.brought(token)
+    if brought is None:
+        return _nothing(request, GONE, status=410)
+    ours = brought.ours
+    # Our name stands in the sentence only where the file is ours to the last byte: a stranger's signature may follow.
+    issuer = ours.agency_name if ours and ours.document.sha256 == brought.sha256 else None
+    address = f"/v/tep/{token}"
+    return page(
+        request,
+        "pages/verdict.html",
+        answer=answer(brought.report, _say(request), issuer=issuer),
+        held=_held_by_bringer(brought),
+        picture=f"{address}/trang/1.png",
+        downloads=[(f"{address}/bao-cao.json", N_("Tải báo cáo kiểm tra (JSON)"))],
+        back=None,
+        until=brought.expires_at,
+        reveal=None,
+    )
+
+
+@router.get("/v/tep/{token}/trang/{name}")
+async def file_picture(request: Request, token: str, name: str, rooms: House) -> Response:
+    number = name.removesuffix(".png")
+    wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 0
+    found = await rooms.verifying.brought_page(token, wanted, width=width_of(request))
+    if found is None:
+        raise BadRequest(Fault.NOT_FOUND)
+    return png(found, stored=False)
+
+
+@router.get("/v/tep/{token}/bao-cao.json")
+async def file_report(request: Request, token: str, rooms: House) -> Response:
+    brought = await rooms.verifying.brought(token)
+    if brought is None:
+        raise BadRequest(Fault.NOT_FOUND)
+    spoken = _say(request)
+    plain = to_json(brought.report, say=lambda one: wording.finding_sentence(one, spoken))
+    return Response(
+        json.dumps(plain, ensure_ascii=False, indent=1).encode(),
+        media_type="application/json",
+        headers={"Content-Disposition": attachment("bao-cao-kiem-tra.json")},
+    )
+
+
+# -- the answer to a code; its path is for ever
+
+
+@router.get("/v/{code}")
+async def code_answer(request: Request, code: str, caller: Anybody, rooms: House) -> Response:
+    return await _by_code(request, code, await rooms.results.look_up(code))
+
+
+@router.post("/v/{code}")
+async def show_more(request: Request, code: str, caller: Anybody, rooms: House) -> Response:
+    """Who types the signer's name as it is printed sees what else stands on the paper (C2)."""
+    fields = await read_fields(request)
+    rates, address = porter_of(request).rates, client_address(request.scope)
+    rates.check_failures(address)
+    result = await rooms.results.look_up(code)
+    if result is not None and not printed_matches(result, fields.get("printed", "")[:200]):
+        rates.failure(address)
+        return await _by_code(request, code, result, errors={"printed": say(NOT_PRINTED, language(request))})
+    if result is None:
+        rates.failure(address)
+        return _nothing(request, UNKNOWN, status=404)
+    return see(f"/v/{Codes.spaced(Codes.read(code) or '')}?xem={reveal_token(rooms, result)}")
+
+
+@router.get("/v/{code}/trang-dau.png")
+async def code_picture(request: Request, code: str, rooms: House) -> Response:
+    result = await rooms.results.look_up(code)
+    if result is None or not may_see(request, rooms, result):
+        raise BadRequest(Fault.NOT_FOUND)
+    found = await rooms.results.first_page(result, width=width_of(request))
+    if found is None:
+        raise BadRequest(Fault.NOT_FOUND)
+    return png(found, stored=False)
+
+
+async def _by_code(
+    request: Request, code: str, result: PublicResult | None, *, errors: Mapping[str, str] | None = None
+) -> Response:
+    if result is None:
+        return _nothing(request, UNKNOWN, status=404)
+    rooms = request.app.state.rooms
+    all_of_it = may_see(request, rooms, result)
+    document = result.document
+    held = [(N_("Số, ký hiệu"), document.number), (N_("Cơ quan"), document.issuer or result.agency_name)]
+    token = request.query_params.get("xem")
+    spaced = Codes.spaced(Codes.read(code) or "")
+    picture = f"/v/{spaced}/trang-dau.png" + (f"?xem={token}" if token and all_of_it else "")
+    if all_of_it:
+        held += [(N_("Trích yếu"), document.subject)]
+    if result.signed_at:
+        held += [(N_("Ngày ký"), words.day(result.signed_at))]
+    return page(
+        request,
+        "pages/verdict.html",
+        status=422 if errors else 200,
+        answer=answer(result.report, _say(request), issuer=result.agency_name, revealing=all_of_it),
+        held=held,
+        picture=picture if all_of_it and document.pages else None,
+        downloads=[],
+        back=None,
+        until=None,
+        reveal=None if all_of_it else {"action": f"/v/{spaced}", "errors": errors or {}},
+    )
+
+
+def _held_by_bringer(brought: Brought) -> list[tuple[str, str | None]]:
+    ours = brought.ours
+    if ours is None:
+        return [(N_("Tệp"), brought.name), (N_("Độ lớn"), words.size(brought.size))]
+    return [
+        (N_("Số, ký hiệu"), ours.document.number),
+        (N_("Cơ quan"), ours.document.issuer or ours.agency_name),
+        (N_("Trích yếu"), ours.document.subject),
+        (N_("Tệp"), brought.name),
+    ]
+
+
+def _ask(
+    request: Request, *, errors: Mapping[str, str] | None = None, code: str = "", status: int = 200
+) -> Response:
+    limit = request.app.state.rooms.limits.verify
+    return page(
+        request,
+        "pages/check.html",
+        status=status,
+        errors=errors or {},
+        code=code,
+        limit=limit,
+        five=FIVE_ANSWERS,
+    )
+
+
+def _nothing(request: Request, told: Mapping[str, Any], *, status: int) -> Response:
+    spoken = language(request)
+    return page(
+        request,
+        "pages/unknown.html",
+        status=status,
+        heading=say(told["heading"], spoken),
+        sentences=[say(one, spoken) for one in told["sentences"]],
+        todo=[say(one, spoken) for one in told["todo"]],
+    )
+
+
+def _say(request: Request) -> Any:
+    spoken = language(request)
+    return lambda sentence, **data: say(sentence, spoken, **data)
