@@ -2,8 +2,10 @@
 
 - What it prints with `--json` and how it exits is a promise to other programs: it only grows.
 - 0 done, 1 refused (for `verify`: a file is INVALID or, by its own fault, UNREADABLE), 2 not available or not decided,
-  64 wrong usage, 70 our own fault.
+  64 wrong usage, 70 our own fault, 130 interrupted.
 - Words go to the error stream, results to the output; Vietnamese first, `--lang en` or LANG for English.
+- What came from outside (names of files, subjects) is shown without its control characters: nobody writes on the
+  operator's terminal but us.
 """
 
 from __future__ import annotations
@@ -18,24 +20,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-from catalogue import N_, say
+from catalogue import LANGUAGES, N_, say
 from documents.rooms import Rooms, Trouble
+from documents.trail import Trail
 from settings import Settings
+from signing.profile import Level
 from signing.trust.anchors import TrustSnapshot
 from signing.trust.revocation import Revocation
 
-DONE, REFUSED, UNAVAILABLE, USAGE, OUR_FAULT = 0, 1, 2, 64, 70
+DONE, REFUSED, UNAVAILABLE, USAGE, OUR_FAULT, INTERRUPTED = 0, 1, 2, 64, 70, 130
 CHUNK = 1 << 20
+PASSWORD_LIMIT = 4096  # bytes of a password's file
 
 # typer carries its own copy of click; a usage error is what BadParameter is.
-UsageError = typer.BadParameter.__mro__[1]
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 
 err = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,17 @@ class Roof:
     open_rooms: Callable[[], AbstractAsyncContextManager[Rooms]]
     trust: Callable[[], Awaitable[TrustSnapshot]]  # of the home, for `verify` without `--trust`
     revocation: Callable[[], AbstractAsyncContextManager[Revocation]]
-    troubles: Callable[
-        [], Awaitable[Sequence[Trouble]]
-    ]  # without opening all rooms: they may be what is wrong
-    serve: Callable[[], None]
+    trail: Callable[[], AbstractAsyncContextManager[Trail]]  # for `audit check`: it needs no token
+    troubles: Callable[[], Awaitable[Sequence[Trouble]]]  # without all rooms: they may be what is wrong
+    serve: Callable[[], int]  # until it is told to end; the exit status
+
+
+class Refused(Exception):
+    """What an operator asked for is not done. `code` is for programs, `sentence` of the catalogue."""
+
+    def __init__(self, code: str, sentence: str, **data: object) -> None:
+        super().__init__(code)
+        self.code, self.sentence, self.data = code, sentence, data
 
 
 class Words:
@@ -68,50 +82,92 @@ words = Words()
 
 def main(roof: Roof, arguments: Sequence[str] | None = None) -> int:
     """The exit status. Nothing is raised."""
-    app = build(roof)
     try:
-        code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
-        return int(code or 0)
+        code = build(roof)(args=None if arguments is None else list(arguments), standalone_mode=False)
+        return int(code or DONE)
     except UsageError as wrong:
-        err.print(getattr(wrong, "format_message", lambda: str(wrong))())
+        tell(str(getattr(wrong, "format_message", wrong.__str__)()))
         return USAGE
     except (typer.Abort, KeyboardInterrupt):
-        return 130
-    except BrokenPipeError:
-        return DONE
+        return INTERRUPTED
+    except SystemExit:
+        # Only a stream that nobody reads any more ends us this way; what was done then is not known to be good.
+        return OUR_FAULT
     except Exception as fault:
-        return explain(fault, as_json="--json" in (arguments or sys.argv))
+        return explain(fault, as_json="--json" in (arguments if arguments is not None else sys.argv))
 
 
 def explain(fault: Exception, *, as_json: bool) -> int:
     """Says what happened in the one table's words, and gives the exit status."""
-    from web.problems import problem_for
-
-    problem = problem_for(fault)
-    if problem is None:
-        if os.environ.get("ANTIN_TRACE"):
-            traceback.print_exception(fault)
-        code, status = "our-fault", OUR_FAULT
-        vi = N_(
-            "Có lỗi trong chương trình, văn bản của bạn không bị thay đổi. Hãy báo cho quản trị viên kèm tên lỗi: %(name)s."
-        )
-        text = {one: say(vi, one, name=type(fault).__name__) for one in ("vi", "en")}
-    else:
-        code, status = problem.code, UNAVAILABLE if problem.retryable else REFUSED
-        text = {one: problem.sentence(one) for one in ("vi", "en")}
+    code, status, text = _account(fault)
+    if status == OUR_FAULT and os.environ.get("ANTIN_TRACE"):
+        traceback.print_exception(fault)
     if as_json:
         print_json({"error": code, "retryable": status == UNAVAILABLE, "messages": text})
-    err.print(text[words.language])
+    tell(text[words.language])
     return status
 
 
+def _account(fault: Exception) -> tuple[str, int, dict[str, str]]:
+    """Code, exit status, and the sentence in every language."""
+    from web.problems import problem_for
+
+    troubles: Sequence[Trouble] = getattr(fault, "troubles", ())
+    if troubles:  # production that will not start names every reason
+        from web.troubles import trouble_sentence
+
+        return (
+            "will-not-start",
+            UNAVAILABLE,
+            {one: "\n".join(trouble_sentence(each, one) for each in troubles) for one in LANGUAGES},
+        )
+    if isinstance(fault, Refused):
+        return (
+            fault.code,
+            REFUSED,
+            {one: say(fault.sentence, one, **fault.data) for one in LANGUAGES},
+        )
+    problem = problem_for(fault)
+    if problem is not None:
+        text = {one: f"{problem.sentence(one)} {problem.todo(one)}" for one in LANGUAGES}
+        if problem.retryable:
+            return problem.code, UNAVAILABLE, text
+        return problem.code, OUR_FAULT if problem.status >= 500 else REFUSED, text
+    if isinstance(fault, OSError):
+        said = N_("Không đọc hoặc ghi được %(file)s: %(why)s")
+        gaps = {"file": str(fault.filename or "–"), "why": fault.strerror or type(fault).__name__}
+        return "file-unavailable", UNAVAILABLE, {one: say(said, one, **gaps) for one in LANGUAGES}
+    said = N_(
+        "Có lỗi trong chương trình, văn bản của bạn không bị thay đổi. Hãy báo cho quản trị viên kèm tên lỗi: %(name)s."
+    )
+    return "our-fault", OUR_FAULT, {one: say(said, one, name=type(fault).__name__) for one in LANGUAGES}
+
+
+def clean(text: str) -> str:
+    """Without what moves a terminal's cursor or turns text around."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
+
+
+def tell(sentence: str, *, style: str = "", to: Console = err) -> None:
+    """A line for a person, as it is: no mark-up, never broken."""
+    to.print(Text(clean(sentence), style=style), soft_wrap=True)
+
+
 def print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+    """One line. Where nobody reads any more the work goes on: its exit status still tells."""
+    try:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def system_user() -> str:
-    return getpass.getuser()
+    """Who types, as the host knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 async def file_chunks(path: Path) -> AsyncIterator[bytes]:
@@ -122,7 +178,7 @@ async def file_chunks(path: Path) -> AsyncIterator[bytes]:
 
 def build(roof: Roof) -> typer.Typer:
     from cli_operator import add_operator_commands
-    from cli_sign import sign_file, timestamp_file
+    from cli_sign import SignFile, sign_file, timestamp_file
     from cli_verify import VerifyWish, verify_files
 
     app = typer.Typer(
@@ -138,8 +194,8 @@ def build(roof: Roof) -> typer.Typer:
             words.language = "en" if lang.lower().startswith("en") else "vi"
 
     @app.command(help="Chạy dịch vụ. / Runs the service.")
-    def serve() -> None:
-        roof.serve()
+    def serve() -> int:
+        return roof.serve()
 
     @app.command(help="Ký một tệp PDF. / Signs a PDF file.")
     def sign(
@@ -150,10 +206,10 @@ def build(roof: Roof) -> typer.Typer:
         password_file: Annotated[Path | None, typer.Option(metavar="F")] = None,
         as_json: Annotated[bool, typer.Option("--json")] = False,
     ) -> int:
-        password = read_password(password_file)
-        return asyncio.run(
-            sign_file(roof, source, out, key=key, level=read_level(level), password=password, as_json=as_json)
-        )
+        wish = SignFile(
+            source, out, key=key, level=read_level(level), password=read_password(password_file), as_json=as_json
+        )  # fmt: skip
+        return asyncio.run(sign_file(roof, wish))
 
     @app.command(help="Kiểm tra chữ ký trong các tệp. / Verifies files.")
     def verify(
@@ -190,35 +246,27 @@ def build(roof: Roof) -> typer.Typer:
 
 async def examine(roof: Roof, *, as_json: bool) -> int:
     """0 all well, 2 something stops the service from its work, 1 only warnings."""
-    from web.problems import trouble_sentence
+    from web.troubles import part_name, trouble_sentence
 
     troubles: Sequence[Trouble] = await roof.troubles()
-    if as_json:
-        for one in troubles:
-            sentences = {language: trouble_sentence(one, language) for language in ("vi", "en")}
+    for one in troubles:
+        if as_json:
+            sentences = {language: trouble_sentence(one, language) for language in LANGUAGES}
             print_json(
-                {
-                    "part": one.part,
-                    "code": one.code,
-                    "stops": one.stops,
-                    "detail": one.detail,
-                    "messages": sentences,
-                }
-            )
-    else:
-        for one in troubles:
-            mark = "[red]✗[/]" if one.stops else "[yellow]![/]"
-            err.print(f"{mark} {one.part}: {trouble_sentence(one, words.language)}")
-        if not troubles:
-            err.print(words(N_("Mọi thứ đều ổn.")))
+                {"part": one.part, "code": one.code, "stops": one.stops, "detail": one.detail, "messages": sentences}
+            )  # fmt: skip
+        else:
+            mark, style = ("✗", "red") if one.stops else ("!", "yellow")
+            sentence = trouble_sentence(one, words.language)
+            tell(f"{mark} {part_name(one.part, words.language)}: {sentence}", style=style, to=out)
+    if not troubles and not as_json:
+        tell(words(N_("Mọi thứ đều ổn.")), style="green", to=out)
     if any(one.stops for one in troubles):
         return UNAVAILABLE
     return REFUSED if troubles else DONE
 
 
-def read_level(name: str) -> Any:
-    from signing.profile import Level
-
+def read_level(name: str) -> Level:
     try:
         return Level(name.upper())
     except ValueError as wrong:
@@ -230,7 +278,8 @@ def read_password(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text(encoding="utf-8").splitlines()[0]
+        with file.open("rb") as opened:
+            return opened.read(PASSWORD_LIMIT).decode().splitlines()[0]
     except (OSError, UnicodeDecodeError, IndexError) as wrong:
         raise typer.BadParameter(
             words(N_("Không đọc được tệp mật khẩu %(file)s."), file=str(file))

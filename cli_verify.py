@@ -6,14 +6,14 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
 
 from catalogue import N_
-from cli import CHUNK, DONE, OUR_FAULT, REFUSED, UNAVAILABLE, Roof, err, print_json, words
+from cli import CHUNK, DONE, OUR_FAULT, REFUSED, UNAVAILABLE, Roof, err, out, print_json, tell, words
 from signing.trust.anchors import CannotLoad, TrustSnapshot, load_anchors
 from signing.trust.revocation import Revocation
 from signing.verification.answer import answer
@@ -59,13 +59,11 @@ async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> i
 async def _one(
     file: Path, question: Question, wish: VerifyWish, workshop: Workshop, revocation: Revocation | None
 ) -> int:
-    from dataclasses import replace
-
     try:
         question = replace(question, sha256=await asyncio.to_thread(_digest, file))
         report = await answer(file, question, workshop=workshop, revocation=revocation)
     except OSError as wrong:
-        err.print(words(N_("Không mở được tệp %(file)s: %(why)s"), file=str(file), why=wrong.strerror or ""))
+        tell(words(N_("Không mở được tệp %(file)s: %(why)s"), file=str(file), why=wrong.strerror or ""))
         return OUR_FAULT
     if wish.as_json:
         print_json(to_json(report, say=lambda one: finding_sentence(one, words)))
@@ -76,16 +74,15 @@ async def _one(
 
 def _tell(report: Report) -> None:
     colour = {Verdict.VALID: "green", Verdict.INVALID: "red"}.get(report.verdict, "yellow")
-    err.print(f"[{colour}]{report.verdict.value}[/] {report.file}")
-    err.print("  " + sentence(report, words))
+    tell(f"{report.verdict.value} {report.file}", style=colour, to=out)
+    tell("  " + sentence(report, words), to=out)
     for finding in report.findings:
-        err.print("  - " + finding_sentence(finding, words))
+        tell("  - " + finding_sentence(finding, words), to=out)
     for signature in report.signatures:
-        err.print(
-            f"  {signature.field}: {signature.indication.value} {signature.sub_indication or ''} {signature.signer or ''}"
-        )
+        facts = (signature.indication.value, signature.sub_indication, signature.level, signature.signer)
+        tell(f"  {signature.field}: " + " · ".join(str(one) for one in facts if one), to=out)
         for finding in signature.findings:
-            err.print("    - " + finding_sentence(finding, words))
+            tell("    - " + finding_sentence(finding, words), to=out)
 
 
 def _code(report: Report) -> int:

@@ -14,6 +14,7 @@ from documents.once import Once
 from documents.preview import Previews
 from documents.results import Results
 from documents.sign_document import SignDocument
+from documents.trail import Trail
 from documents.trusted import Trusted
 from documents.verify_document import Verifying
 from hsm.key import KeyVault
@@ -57,6 +58,7 @@ class Rooms:
     previews: Previews
     evidence: EvidenceBundle
     trusted: Trusted
+    trail: Trail
     keys: KeyVault
     authority: TimestampSource | None
     seal: Sealer

@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
-
 from catalogue import N_
 from documents.document import BadCursor, NoSuchDocument
 from documents.intake import NotAccepted
@@ -23,12 +20,14 @@ from documents.sign_document import AnswerRefused, WorkNotAccepted
 from documents.signer_check import CertificateRefused
 from documents.signing_steps import KeyRefused
 from documents.trusted import NoSuchAnchor
+from hsm.enrolment import EnrolmentRefused
 from hsm.key import KeyUnavailable, NoSuchKey, PinRefused
 from signing.pades import CannotSign
 from signing.timestamping.clock import ClockUnsure
 from signing.timestamping.source import TimestampUnavailable
 from signing.trust.anchors import CannotLoad
 from signing.workshop import WorkshopFailed
+from storage.database import DatabaseUnavailable
 from storage.store import Damaged, NotKept, StoreUnavailable
 from web import refusals
 from web.bad_request import BadRequest
@@ -159,7 +158,7 @@ TABLE: Mapping[type[Exception], Problem] = {
         "store-unavailable", 503, NOT_NOW, N_("Kho lưu trữ tạm thời không ghi hoặc đọc được."), TRY_AGAIN_SOON,
         retryable=True, retry_after=10,
     ),
-    OperationalError: Problem(
+    DatabaseUnavailable: Problem(
         "database-unavailable", 503, NOT_NOW, N_("Cơ sở dữ liệu tạm thời không trả lời."), TRY_AGAIN_SOON,
         retryable=True, retry_after=5,
     ),
@@ -174,17 +173,13 @@ TABLE: Mapping[type[Exception], Problem] = {
     ),
 }  # fmt: skip
 
-SAME_AS: Mapping[type[Exception], type[Exception]] = {
-    InterfaceError: OperationalError,
-    PoolExhausted: OperationalError,
-}
-
 REASONS: Mapping[type[Exception], Mapping[str, Problem]] = {
     CannotSign: refusals.UNSIGNABLE,
     NotAccepted: refusals.INTAKE,
     KeyRefused: refusals.KEY,
     CertificateRefused: refusals.CERTIFICATE,
     PreviewUnavailable: refusals.PREVIEW,
+    EnrolmentRefused: refusals.ENROLMENT,
     BadRequest: {one.value: problem for one, problem in FAULTS.items()},
 }
 
@@ -192,7 +187,7 @@ REASONS: Mapping[type[Exception], Mapping[str, Problem]] = {
 def problem_for(exception: BaseException) -> Found | None:
     """What to answer; None for what is in no line, which is told as INTERNAL."""
     for kind in type(exception).__mro__:
-        line = _line(SAME_AS.get(kind, kind), exception)
+        line = _line(kind, exception)
         if line is not None:
             return Found(
                 line,

@@ -15,6 +15,7 @@ NOT_SIGNED = N_("Không ký được tệp này")
 NOT_ACCEPTED = N_("Không nhận tệp này")
 KEY_REFUSED = N_("Khóa không ký")
 CERTIFICATE_REFUSED = N_("Chứng thư không dùng để ký được")
+NOT_ENROLLED = N_("Chưa làm được với khóa này")
 NO_PICTURE = N_("Không có hình của trang này")
 
 ANOTHER_FILE = N_("Hãy chọn một tệp PDF khác, hoặc xuất lại tệp từ phần mềm đã soạn văn bản.")
@@ -230,3 +231,41 @@ PREVIEW = {
         N_("Hãy tải tệp về và mở bằng phần mềm trên máy của bạn."),
     ),
 }  # fmt: skip
+
+
+def _enrolment(reason: str, said: str, todo: str) -> tuple[str, Problem]:
+    return reason, Problem(f"enrolment-{reason}", 422, NOT_ENROLLED, said, todo)
+
+
+ENROLMENT = dict(
+    [
+        _enrolment(
+            "name-bad", N_("Tên khóa chỉ gồm chữ thường không dấu, chữ số và các dấu . _ -, dài nhất 64 ký tự."),
+            N_("Hãy đặt tên khác, ví dụ con-dau."),
+        ),
+        _enrolment("name-taken", N_("Đã có khóa mang tên này."), N_("Hãy đặt tên khác.")),
+        _enrolment(
+            "subject-bad", N_("Tên chủ thể không đúng dạng RFC 4514: %(detail)s"),
+            N_("Hãy viết như: CN=Trần Thị Bình,O=UBND xã An Phước,C=VN."),
+        ),
+        _enrolment(
+            "unsupported", N_("Thiết bị không tạo được khóa theo thuật toán này: %(detail)s"),
+            N_("Hãy chọn ec-p256, ec-p384, rsa-2048, rsa-3072 hoặc rsa-4096."),
+        ),
+        _enrolment(
+            "person", N_("Khóa của cá nhân chỉ do chính người đó dùng, và không nằm trong thiết bị của máy chủ."),
+            N_("Hãy dùng thẻ hoặc USB token của chính người đó."),
+        ),
+        _enrolment(
+            "certificate-bad", N_("Không đọc được chứng thư: %(detail)s"), N_("Hãy dùng tệp chứng thư dạng PEM hoặc DER.")
+        ),
+        _enrolment(
+            "other-key", N_("Chứng thư này được cấp cho một khóa khác."),
+            N_("Hãy lấy chứng thư được cấp theo đúng tệp yêu cầu (PKCS#10) của khóa này."),
+        ),
+        _enrolment(
+            "usage-wrong", N_("Chứng thư cấp dấu thời gian phải có mục đích timeStamping duy nhất và bắt buộc."),
+            N_("Hãy xin lại chứng thư với đúng mục đích đó."),
+        ),
+    ]
+)  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -10,7 +10,10 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
+from catalogue import say
 from documents.document import Document
+from signing.verification.report import Finding
+from signing.verification.wording import finding_sentence
 from web.bad_request import BadRequest, Fault
 
 API = "/api/v1"
@@ -24,6 +27,15 @@ def shaped(shape: BaseModel, status: int = 200, **headers: str) -> Response:
         media_type="application/json",
         headers={name.replace("_", "-"): value for name, value in headers.items()},
     )
+
+
+def saying(language: str) -> Callable[[Finding], str]:
+    """What says a finding in the language."""
+
+    def sentence(vietnamese: str, **data: object) -> str:
+        return say(vietnamese, language, **data)
+
+    return lambda finding: finding_sentence(finding, sentence)
 
 
 def etag_of(document: Document) -> str:

@@ -19,7 +19,7 @@ BEARER = HTTPBearer(
     scheme_name="apiKey",
     bearerFormat="antin_…",
     description=(
-        "An API key, made by `antin clients make`. Its scopes: `documents:write`, `documents:read`, "
+        "An API key, made by `antin clients add`. Its scopes: `documents:write`, `documents:read`, "
         "`sign:<key name>` or `sign:*`, `sign:certificate` (two-call signing), `verify`, `timestamp`."
     ),
 )

@@ -8,12 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from catalogue import say
 from documents.document import Disclosure, Document
 from documents.intake import Arrival
 from documents.office import Caller
 from documents.rooms import Rooms
-from signing.verification import wording
 from web.api import examples
 from web.api.answers import (
     API,
@@ -22,6 +20,7 @@ from web.api.answers import (
     etag_of,
     not_modified,
     read_shape,
+    saying,
     shaped,
 )
 from web.api.asking import House, Reader, Writer
@@ -157,10 +156,7 @@ async def picture(
 )
 async def evidence(request: Request, document: DocumentId, caller: Reader, rooms: House) -> Response:
     """Renditions, certificates, revocation data, reports, audit records with their proofs."""
-    spoken = language(request)
-    opened = rooms.evidence.write(
-        caller, document, say=lambda one: wording.sentence(one, lambda s, **d: say(s, spoken, **d))
-    )
+    opened = rooms.evidence.write(caller, document, say=saying(language(request)))
     return FileAnswer(opened, name=f"bang-chung-{document}.zip", media_type="application/zip")
 
 

@@ -9,8 +9,6 @@ from pydantic import BaseModel
 from web.api import examples
 from web.api.shapes import KeptQuestion, ProblemShape
 
-Responses = dict[int | str, dict[str, Any]]
-
 TAGS = [
     {"name": "documents", "description": "Văn bản: tải lên, xem, tải về, gói bằng chứng. / Documents."},
     {
@@ -34,7 +32,7 @@ PROBLEM = {
         }
     },
 }
-PROBLEMS: Responses = {
+PROBLEMS: dict[str, dict[str, Any]] = {
     "4XX": PROBLEM | {"description": "Refused: `code` says why, `next` what to do now"},
     "5XX": PROBLEM | {"description": "Not now, or our own fault: `retryable` says whether to try again"},
 }

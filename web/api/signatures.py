@@ -44,7 +44,7 @@ WISHES = {
 async def sign(
     request: Request,
     document: DocumentId,
-    wish: Annotated[SignatureWish, Body(openapi_examples=WISHES)],  # type: ignore[arg-type]
+    wish: Annotated[SignatureWish, Body(openapi_examples=WISHES)],
     caller: Anyone,
     rooms: House,
 ) -> Response:

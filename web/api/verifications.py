@@ -9,13 +9,11 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from catalogue import say
 from documents.office import Caller, NotAllowed
 from documents.rooms import Rooms
-from signing.verification import wording
 from signing.verification.report import Report, to_json
 from web.api import examples
-from web.api.answers import API, read_shape
+from web.api.answers import API, read_shape, saying
 from web.api.asking import House, Verifier
 from web.api.repeating import digest_of, once
 from web.api.schema import IDEMPOTENCY, PROBLEMS, json_of, takes_upload
@@ -76,7 +74,7 @@ async def _verify_kept(request: Request, caller: Caller, rooms: Rooms) -> Respon
 
 def _answer(request: Request, report: Report) -> Response:
     spoken = language(request)
-    plain = to_json(report, say=lambda one: wording.sentence(one, lambda s, **d: say(s, spoken, **d)))
+    plain = to_json(report, say=saying(spoken))
     return Response(
         json.dumps(plain, ensure_ascii=False).encode(),
         media_type="application/json",

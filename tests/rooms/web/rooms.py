@@ -34,6 +34,7 @@ from documents.rooms import Limits, Rooms, Trouble
 from documents.sign_document import SignDocument
 from documents.signer_check import SignerCheck
 from documents.signing_steps import SigningSteps, Timestamping, Tools
+from documents.trail import Trail
 from documents.trusted import Trusted
 from documents.verify_document import Verifying
 from hsm.key import Holder, HolderKind, KeyDescription, Purpose
@@ -126,7 +127,8 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
         intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=wishes.limits.upload),
         sign=SignDocument(Requests(db, clock, seal), progress, steps), results=results,
         verifying=Verifying(db, store, documents, judging, results, previews, clock, wishes.limits.verify),
-        previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted, keys=vault,
+        previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted,
+        trail=Trail(db, clock, keys=vault, elsewhere=folder / "checkpoints"), keys=vault,
         authority=wishes.authority, seal=seal, ready=ready, counts=counts,
     )  # fmt: skip
     await workshop.close()

@@ -1,0 +1,220 @@
+"""What may keep the service from its work, and how to mend it: this file holds a line for each `Trouble`, a list of wording.
+
+- Codes are a closed list, the keepers' own (`check` of store and database, the token's health) and the roof's. What is
+  in no line is told by its code and its detail, so that nothing that is wrong goes unsaid.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from catalogue import N_, say
+from documents.rooms import Trouble
+
+GAP = re.compile(r"%\((\w+)\)s")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is wrong, and how to mend it: Vietnamese sentences of the catalogue, `%(detail)s` filled from the trouble."""
+
+    said: str
+    todo: str
+
+
+PARTS: Mapping[str, str] = {
+    "token": N_("Thiết bị giữ khóa"),
+    "store": N_("Kho lưu trữ"),
+    "database": N_("Cơ sở dữ liệu"),
+    "clock": N_("Đồng hồ"),
+    "certificates": N_("Chứng thư"),
+    "authority": N_("Dấu thời gian"),
+    "jobs": N_("Công việc chờ"),
+    "settings": N_("Thiết đặt"),
+}
+
+UNKNOWN = Line(N_("Có điều chưa ổn (%(code)s): %(detail)s"), N_("Hãy xem docs/operations.md."))
+
+ASK_TOKEN = N_("Hãy xem tiến trình giữ thiết bị có đang chạy không, và thiết bị có được cắm không.")
+ASK_STORE = N_("Hãy xem máy chủ S3 hoặc ổ đĩa, và quyền ghi của người dùng chạy dịch vụ.")
+ASK_DATABASE = N_("Hãy xem máy chủ cơ sở dữ liệu, địa chỉ và tệp mật khẩu trong thiết đặt.")
+RENEW = N_("Hãy xin cấp chứng thư mới cho khóa này, rồi chạy antin keys install.")
+FIX_SETTING = N_("Hãy sửa thiết đặt (docs/operations.md có bảng) rồi khởi động lại dịch vụ.")
+
+TROUBLES: Mapping[str, Line] = {
+    # -- token
+    "token-away": Line(N_("Thiết bị giữ khóa không trả lời: %(detail)s"), ASK_TOKEN),
+    "token-process-away": Line(N_("Tiến trình giữ thiết bị không chạy."), ASK_TOKEN),
+    "token-process-broken": Line(
+        N_("Thư mục của thiết bị giữ khóa không đọc được, hoặc sổ khóa bị hỏng: %(detail)s"),
+        N_("Hãy xem quyền của thư mục và tệp keys.json; nếu hỏng thì khôi phục từ bản sao lưu."),
+    ),
+    "pin-refused": Line(
+        N_("Thiết bị giữ khóa không nhận mã PIN. Dịch vụ không tự thử lại, để thiết bị không bị khóa."),
+        N_("Hãy đặt mã PIN đúng vào tệp hoặc systemd credential, rồi khởi động lại tiến trình giữ thiết bị."),
+    ),
+    "pin-missing": Line(
+        N_("Chưa có mã PIN cho thiết bị giữ khóa."),
+        N_("Hãy đặt mã PIN vào tệp pin của thiết bị hoặc systemd credential, quyền 0600."),
+    ),
+    "log-unavailable": Line(
+        N_("Không ghi được sổ dùng khóa, nên thiết bị không ký."),
+        N_("Hãy xem chỗ trống trên đĩa và quyền ghi của thư mục thiết bị."),
+    ),
+    "probe-failed": Line(N_("Ký thử bằng khóa thử không thành."), ASK_TOKEN),
+    "key-not-found": Line(
+        N_("Khóa %(detail)s có trong sổ mà không có trong thiết bị."),
+        N_("Hãy xem có cắm đúng thiết bị không, hoặc khôi phục thiết bị từ bản sao lưu."),
+    ),
+    "key-other-key": Line(
+        N_("Chứng thư của khóa %(detail)s được cấp cho một khóa khác."), N_("Hãy cài lại đúng chứng thư của khóa.")
+    ),
+    "key-extractable": Line(
+        N_("Khóa %(detail)s có thể bị lấy ra khỏi thiết bị, nên không dùng để ký."),
+        N_("Hãy tạo khóa mới ngay trong thiết bị, và xin thu hồi chứng thư của khóa này."),
+    ),
+    "key-not-sign-only": Line(
+        N_("Khóa %(detail)s còn làm được việc khác ngoài ký, nên không dùng."), N_("Hãy tạo khóa mới chỉ để ký.")
+    ),
+    "key-unsupported": Line(
+        N_("Khóa %(detail)s có thuật toán mà dịch vụ không dùng."), N_("Hãy tạo khóa ec-p256, ec-p384 hoặc RSA từ 2048 bit.")
+    ),
+    "softhsm-in-production": Line(
+        N_("Khóa nằm trong SoftHSM, tức là trong tệp; chế độ production không nhận."),
+        N_("Hãy dùng HSM, hoặc đặt ANTIN_SOFTHSM_IN_PRODUCTION đúng như docs/operations.md nếu chấp nhận rủi ro."),
+    ),
+    "no-audit-key": Line(
+        N_("Chưa có khóa ký nhật ký kiểm toán, nên nhật ký chưa được chốt."),
+        N_("Hãy chạy antin keys make audit --purpose audit --holder service."),
+    ),
+    # -- store
+    "store-away": Line(N_("Kho lưu trữ không trả lời hoặc không ghi được: %(detail)s"), ASK_STORE),
+    "store-nearly-full": Line(N_("Kho lưu trữ sắp đầy: %(detail)s"), N_("Hãy thêm dung lượng.")),
+    "no-bucket": Line(N_("Không có bucket %(detail)s."), N_("Hãy tạo bucket, hoặc sửa tên trong thiết đặt.")),
+    "no-versions": Line(
+        N_("Bucket %(detail)s không giữ các phiên bản, nên bản lưu có thể bị ghi đè."),
+        N_("Hãy bật versioning cho bucket."),
+    ),
+    "no-object-lock": Line(
+        N_("Bucket %(detail)s không có object lock, nên bản lưu có thể bị xóa."),
+        N_("Hãy tạo bucket mới có object lock rồi chuyển bản lưu sang."),
+    ),
+    "compliance-default": Line(
+        N_("Bucket %(detail)s mặc định khóa kiểu COMPLIANCE: mọi thứ bị khóa tới hết hạn, không ai sửa được."),
+        N_("Hãy bỏ chế độ mặc định đó; dịch vụ tự đặt thời hạn cho từng bản lưu."),
+    ),
+    "no-conditional-writes": Line(
+        N_("Máy chủ S3 của bucket %(detail)s không giữ điều kiện If-None-Match khi ghi."),
+        N_("Hãy nâng cấp máy chủ S3, hoặc dùng loại có ghi theo điều kiện."),
+    ),
+    "working-has-versions": Line(
+        N_("Bucket %(detail)s giữ các phiên bản, nên tệp tạm không bao giờ mất hẳn."),
+        N_("Hãy tắt versioning của bucket này."),
+    ),
+    # -- database
+    "database-away": Line(N_("Cơ sở dữ liệu không trả lời: %(detail)s"), ASK_DATABASE),
+    "not-durable": Line(
+        N_("Cơ sở dữ liệu trả lời trước khi dữ liệu chịu được mất điện: %(detail)s"),
+        N_("Hãy đặt synchronous_commit và fsync là on (PostgreSQL); SQLite cần WAL và synchronous FULL."),
+    ),
+    "not-migrated": Line(
+        N_("Cấu trúc cơ sở dữ liệu chưa đúng với phiên bản này: %(detail)s"),
+        N_("Hãy khởi động dịch vụ: nó tự cập nhật cấu trúc. Nhớ sao lưu trước."),
+    ),
+    "too-new": Line(
+        N_("Cơ sở dữ liệu do phiên bản mới hơn của dịch vụ tạo ra: %(detail)s"), N_("Hãy cài phiên bản mới của dịch vụ.")
+    ),
+    "no-row-fence": Line(
+        N_("Hàng rào giữa các cơ quan trong PostgreSQL chưa có hiệu lực: %(detail)s"),
+        N_("Hãy cho dịch vụ dùng một vai (role) thường, không phải superuser và không có BYPASSRLS."),
+    ),
+    "old-server": Line(
+        N_("Máy chủ PostgreSQL quá cũ: %(detail)s"), N_("Hãy dùng PostgreSQL 15 trở lên.")
+    ),
+    # -- clock
+    "clock-off": Line(
+        N_("Đồng hồ lệch quá giới hạn, nên dịch vụ ngừng ký và cấp dấu thời gian: %(detail)s"),
+        N_("Hãy chỉnh đồng hồ (chrony hoặc systemd-timesyncd) rồi đợi một phút."),
+    ),
+    "no-sources": Line(
+        N_("Không có đủ nguồn giờ để đối chiếu: %(detail)s"),
+        N_("Hãy đặt ít nhất hai máy chủ NTP độc lập trong ANTIN_CLOCK_SOURCES."),
+    ),
+    "sources-silent": Line(
+        N_("Các nguồn giờ không trả lời: %(detail)s"), N_("Hãy xem mạng và tường lửa: cổng UDP 123.")
+    ),
+    # -- certificates
+    "certificate-expires": Line(N_("Chứng thư của khóa sắp hết hạn: %(detail)s"), RENEW),
+    "certificate-expired": Line(N_("Chứng thư của khóa đã hết hạn: %(detail)s"), RENEW),
+    "certificate-unreadable": Line(N_("Không đọc được chứng thư của khóa: %(detail)s"), RENEW),
+    "no-anchor": Line(
+        N_("Chưa tin cậy tổ chức cấp chứng thư nào, nên không chữ ký nào được công nhận."),
+        N_("Hãy chạy antin trust add với chứng thư gốc, sau khi đối chiếu dấu vân tay với nơi công bố."),
+    ),
+    "demonstration-in-production": Line(
+        N_("Có tổ chức hoặc khóa dùng để thử trong chế độ production: %(detail)s"),
+        N_("Hãy chạy antin trust remove, và làm nhà mới (ANTIN_HOME) cho production."),
+    ),
+    # -- time-stamps
+    "authority-away": Line(
+        N_("Không tổ chức cấp dấu thời gian nào trả lời: %(detail)s"),
+        N_("Hãy xem địa chỉ trong ANTIN_TSA_URLS và đường mạng; văn bản chờ sẽ được hoàn tất sau."),
+    ),
+    "no-authority": Line(
+        N_("Chưa có nơi cấp dấu thời gian, nên chỉ ký được mức B-B."),
+        N_("Hãy đặt ANTIN_TSA_URLS, hoặc tạo khóa time-stamping và cài chứng thư cho nó."),
+    ),
+    "authority-not-trusted": Line(
+        N_("Tổ chức cấp dấu thời gian không nằm trong danh sách tin cậy: %(detail)s"),
+        N_("Hãy chạy antin trust add với chứng thư gốc của tổ chức đó."),
+    ),
+    # -- jobs
+    "jobs-away": Line(N_("Công việc chờ không chạy: %(detail)s"), ASK_DATABASE),
+    "jobs-late": Line(
+        N_("Có công việc chờ quá lâu: %(detail)s"), N_("Hãy xem nguồn mà công việc đang đợi, rồi xem nhật ký của dịch vụ.")
+    ),
+    # -- settings
+    "not-confined": Line(
+        N_("Hệ điều hành không cho giới hạn các tiến trình đọc tệp: chúng còn với tới được mạng."),
+        N_("Hãy chạy dịch vụ ở nơi cho phép user namespaces hoặc seccomp (docs/operations.md)."),
+    ),
+    "sqlite-in-production": Line(
+        N_("Chế độ production đang dùng SQLite: chỉ một máy dùng được, và không có hàng rào giữa các cơ quan."),
+        N_("Hãy dùng PostgreSQL 15 trở lên (ANTIN_DATABASE_URL)."),
+    ),
+    "folder-in-production": Line(
+        N_("Bản lưu nằm trong thư mục: người quản trị máy xóa được."),
+        N_("Hãy dùng S3 có object lock (ANTIN_S3_ENDPOINT)."),
+    ),
+    "weak-settings": Line(N_("Thiết đặt chưa an toàn: %(detail)s"), FIX_SETTING),
+    "settings-wrong": Line(N_("Thiết đặt không dùng được: %(detail)s"), FIX_SETTING),
+    "public-url-without-tls": Line(
+        N_("Địa chỉ công khai không dùng https: mật khẩu và văn bản đi qua mạng không được che."),
+        N_("Hãy đặt ANTIN_PUBLIC_URL bằng https, và cho proxy có TLS đứng trước dịch vụ."),
+    ),
+    "no-public-url": Line(
+        N_("Chưa có địa chỉ công khai, mà địa chỉ in trong mã QR là mãi mãi."), N_("Hãy đặt ANTIN_PUBLIC_URL.")
+    ),
+    "home-open": Line(
+        N_("Người dùng khác trên máy đọc được thư mục của dịch vụ: %(detail)s"), N_("Hãy đặt quyền 0700 cho thư mục đó.")
+    ),
+}  # fmt: skip
+
+
+def trouble_sentence(trouble: Trouble, language: str) -> str:
+    """What is wrong, and then how to mend it."""
+    line = TROUBLES.get(trouble.code, UNKNOWN)
+    return f"{_fill(line.said, trouble, language)} {say(line.todo, language)}"
+
+
+def part_name(part: str, language: str) -> str:
+    return say(PARTS.get(part, part), language)
+
+
+def _fill(said: str, trouble: Trouble, language: str) -> str:
+    if not GAP.search(said):
+        return say(said, language)
+    detail = "".join(c for c in trouble.detail if c.isprintable())[:300] or "–"
+    return say(said, language, detail=detail, code=trouble.code, part=trouble.part)
