@@ -1,7 +1,8 @@
 """This file builds the HTTP app from the rooms it is given; it chooses nothing itself.
 
 - The rooms are opened when the app starts and closed when it ends, by whoever gave them (`service.py`).
-- No page of documentation loads anything from elsewhere: the API is described at `/api/v1/openapi.json` alone.
+- The API is described at `/api/v1/openapi.json` and, for people, at `/api/v1/docs`: a page of ours that loads nothing
+  from elsewhere.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from starlette.responses import Response
 from documents.rooms import Rooms
 from web import problem_pages
 from web.access_log import AccessLog, Write
-from web.api import documents, health, keys, signatures, timestamps, verifications
+from web.api import documents, health, keys, reference, signatures, timestamps, verifications
 from web.api.answers import API, invalid_at
 from web.api.health import Readiness
 from web.api.schema import TAGS
@@ -89,7 +90,16 @@ def build(
     app.add_middleware(Door)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _invalid)
-    for resource in (documents, signatures, verifications, keys, timestamps, health, problem_pages):
+    for resource in (
+        documents,
+        signatures,
+        verifications,
+        keys,
+        timestamps,
+        health,
+        reference,
+        problem_pages,
+    ):
         app.include_router(resource.router)
     from web.pages import routes
 
