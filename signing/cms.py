@@ -106,8 +106,7 @@ def template(certificate: bytes, chain: tuple[bytes, ...], mechanism: Mechanism)
     """For a certificate and its chain, DER. Made once for the same bytes. Raises NotCms where the key cannot sign by
     the mechanism."""
     hash_name = mechanism.hash_name
-    # RFC 5754 2: the parameters of SHA-2 are absent.
-    hash_algorithm = der(SEQUENCE, _HASHES[hash_name])
+    hash_algorithm = digest_algorithm(hash_name)
     try:
         parsed = x509.load_der_x509_certificate(certificate)
     except ValueError as wrong:
@@ -126,9 +125,14 @@ def template(certificate: bytes, chain: tuple[bytes, ...], mechanism: Mechanism)
     )
 
 
+def digest_algorithm(hash_name: str) -> bytes:
+    """AlgorithmIdentifier. RFC 5754 2: the parameters of SHA-2 are absent."""
+    return der(SEQUENCE, _HASHES[hash_name])
+
+
 def signing_certificate(certificate: bytes, hash_name: str, algorithm: bytes) -> bytes:
-    """The attribute. RFC 5035 3: SHA-256 is the default, and DER leaves a default out. No issuerSerial: it is only a hint, and the
-    signer's identifier beside it says the same."""
+    """The attribute (RFC 5035 3): SHA-256 is the default, and DER leaves a default out. No issuerSerial: it is only a
+    hint, and the signer's identifier beside it says the same."""
     stated = b"" if hash_name == "sha256" else algorithm
     essence = der(SEQUENCE, stated, der(OCTETS, hashlib.new(hash_name, certificate).digest()))
     return der(SEQUENCE, _SIGNING_CERTIFICATE_V2, der(SET, der(SEQUENCE, der(SEQUENCE, essence))))

@@ -1,45 +1,146 @@
-"""Refuses to tell the time when the clock is off: this file holds the wall clock against others (S6)."""
+"""Refuses to tell the time when the clock is off: this file holds the wall clock against others (S6).
+
+- The wall clock is held against a clock that nobody can set, and, where time servers are configured, against them.
+- One figure decides: how far the wall clock may be from the true time, by all that is known. Above the bound nobody
+  is told the time. So `accuracy` in a time-stamp, which is the bound, is never too small.
+- Two servers or more: two must agree with us before we believe it, and more than contradict us.
+- Servers that fall silent are not missed at once: what they said last is believed as long as a clock of ours, drifting
+  at its worst, stays within the bound. Without servers only jumps are found, and a jump is mended by setting the clock
+  right, or by starting anew.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from signing.timestamping import sntp
+from signing.timestamping.sntp import NoTime, Offset
+
+DRIFT = 100e-6  # of a crystal that nobody disciplines, at its worst; seconds per second
+ENOUGH = 2  # servers that must agree, where there are so many
+RETRY_AFTER = 60.0  # seconds; `measure` runs every minute
 
 
 class ClockUnsure(Exception):
-    """The clock cannot be believed. `off` is by how much at least."""
+    """The clock cannot be believed. `off` is by how much, as far as that is known; `retry_after` in seconds."""
 
-    def __init__(self, off: timedelta, *, retry_after: float = 60.0, why: str = "") -> None:
+    def __init__(
+        self, off: timedelta = timedelta(), *, retry_after: float = RETRY_AFTER, why: str = ""
+    ) -> None:
         super().__init__(why or f"the clock is off by {off.total_seconds():.3f} s")
         self.off, self.retry_after = off, retry_after
 
 
 def wall_clock() -> datetime:
+    """The one place below the doors that asks the machine for the time of day."""
     return datetime.now(UTC)
 
 
+def steady_clock() -> float:
+    """Seconds. Runs on while the machine sleeps, where the system has such a clock."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """The true time was `true` when the steady clock said `steady`, give or take `error`."""
+
+    true: datetime
+    steady: float
+    error: timedelta
+
+
 class ClockGuard:
+    """`sources`: time servers as host or host:port. `bound`: how far the clock may be off. Safe to call from many
+    tasks and threads, `measure` from one event loop."""
+
     def __init__(
         self,
         sources: Sequence[str],
         *,
         bound: timedelta,
         wall: Callable[[], datetime] = wall_clock,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady_clock,
     ) -> None:
+        if bound <= timedelta():
+            raise ValueError("the bound must be positive")
         self._sources, self._bound, self._wall, self._monotonic = tuple(sources), bound, wall, monotonic
-
-    def now(self) -> datetime:
-        """UTC. Raises ClockUnsure."""
-        return self._wall()
-
-    async def measure(self) -> None:
-        """Asks the sources."""
+        # Without servers, what the clock says at the start is all that is known.
+        self._known = None if self._sources else _Known(wall(), monotonic(), timedelta())
+        self._contradicted: timedelta | None = None
+        self._said = "no time server has been asked yet"
 
     @property
     def error(self) -> timedelta:
+        """The guarded bound: as long as `now` answers, the clock is not further off."""
         return self._bound
 
+    def now(self) -> datetime:
+        """UTC. Raises ClockUnsure."""
+        now = self._wall()
+        unsure = self._unsure(now)
+        if unsure is not None:
+            raise unsure
+        return now
+
     def trouble(self) -> str | None:
-        return None
+        """Why `now` gives no time; None where it does."""
+        unsure = self._unsure(self._wall())
+        return None if unsure is None else str(unsure)
+
+    def _unsure(self, now: datetime) -> ClockUnsure | None:
+        if self._contradicted is not None:
+            return ClockUnsure(self._contradicted, why=self._said)
+        known = self._known
+        if known is None:
+            return ClockUnsure(why=self._said)
+        passed = self._monotonic() - known.steady
+        off = now - (known.true + timedelta(seconds=passed))
+        error = known.error + (timedelta(seconds=passed * DRIFT) if self._sources else timedelta())
+        if abs(off) + error <= self._bound:
+            return None
+        if abs(off) > error:
+            return ClockUnsure(off)
+        return ClockUnsure(off, why=f"nobody has confirmed the clock well enough for {passed:.0f} s")
+
+    async def measure(self) -> None:
+        """Asks every server, all at once, within seconds. What they say decides until the next time; raises nothing
+        for what they say or do not say."""
+        if not self._sources:
+            return
+        answers = await asyncio.gather(*(self._ask(one) for one in self._sources))
+        offsets = [one for one in answers if isinstance(one, Offset)]
+        self._weigh(offsets, [one for one in answers if isinstance(one, str)])
+
+    async def _ask(self, server: str) -> Offset | str:
+        try:
+            return await sntp.ask(server, wall=self._wall, monotonic=self._monotonic)
+        except NoTime as nothing:
+            return f"{server}: {nothing.why}"
+
+    def _weigh(self, offsets: list[Offset], silent: list[str]) -> None:
+        agreeing = [one for one in offsets if abs(one.offset) + one.error <= self._bound]
+        against = [one for one in offsets if abs(one.offset) - one.error > self._bound]
+        if len(agreeing) >= min(ENOUGH, len(self._sources)) and len(agreeing) > len(against):
+            # The median, and an error that reaches every server that agrees: one of them is right.
+            offset = _median(agreeing)
+            error = max(abs(one.offset - offset) + one.error for one in agreeing)
+            self._known = _Known(self._wall() + offset, self._monotonic(), error)
+            self._contradicted = None
+        elif against and len(against) >= len(agreeing):
+            self._contradicted = -_median(against)
+            seconds = self._contradicted.total_seconds()
+            many = f"{len(against)} of {len(self._sources)} time servers"
+            self._said = f"{many} say that the clock is off by {seconds:.3f} s"
+        elif silent:
+            # What was known before is still known, less surely from minute to minute.
+            self._said = "; ".join(silent)[:500]
+
+
+def _median(offsets: list[Offset]) -> timedelta:
+    return timedelta(seconds=statistics.median(one.offset.total_seconds() for one in offsets))

@@ -5,13 +5,19 @@ Ours in process and a stranger's over HTTP look alike, and neither is believed b
 
 from __future__ import annotations
 
-from datetime import datetime
+import secrets
+import time
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from signing.timestamping.answer import Rejected, believe, granted
+from signing.timestamping.query import write_query
 from signing.timestamping.token import Token
 from signing.trust.anchors import TrustSnapshot
 
 __all__ = ["TimestampSource", "TimestampUnavailable", "Token", "obtain", "response_of"]
+
+NONCE_BITS = 128
 
 
 class TimestampUnavailable(Exception):
@@ -32,10 +38,18 @@ class TimestampSource(Protocol):
 async def obtain(
     source: TimestampSource, digest: bytes, *, hash_name: str, trust: TrustSnapshot, now: datetime
 ) -> Token:
-    """Raises TimestampUnavailable."""
-    raise NotImplementedError
+    """A token over this digest that was checked: status, imprint, nonce, time, signer, chain. Raises
+    TimestampUnavailable; ValueError for a digest that is none by this hash."""
+    request = write_query(digest, hash_name, secrets.randbits(NONCE_BITS))
+    begun = time.monotonic()
+    response = await source.stamp(request)
+    waited = timedelta(seconds=time.monotonic() - begun)
+    try:
+        return believe(request, response, trust=trust, now=now, waited=waited)
+    except Rejected as rejected:
+        raise TimestampUnavailable((rejected.why,)) from rejected
 
 
 def response_of(token_der: bytes) -> bytes:
     """The DER TimeStampResp, granted, around a token."""
-    raise NotImplementedError
+    return granted(token_der)
