@@ -30,7 +30,7 @@ MAX_AGE = timedelta(days=7)  # of an answer at the time asked for, unless the po
 # Roots sign their lists by hand, a few times a year; what they say of an authority below them holds until the next.
 MAX_AGE_OF_AUTHORITIES = timedelta(days=400)
 # An answer is taken again for so long without asking: a revocation is known after that at the latest.
-ASK_AGAIN = {Kind.OCSP: timedelta(minutes=1), Kind.CRL: timedelta(minutes=10)}
+ASK_AGAIN = {Kind.OCSP: timedelta(seconds=15), Kind.CRL: timedelta(minutes=10)}
 LEAVE_IN_PEACE = timedelta(seconds=30)
 MAX_ADDRESSES = 4  # asked per certificate and kind
 MAX_SUPPLIED = 64
