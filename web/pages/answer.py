@@ -23,6 +23,7 @@ from signing.verification.report import (
     TimestampReport,
     Verdict,
 )
+from signing.verification.report import SubIndication as Sub
 from web.pages import reasons
 from web.pages.reasons import Reason
 from web.pages.words import Label, day, hour, moment, moment_to_the_second
@@ -134,7 +135,7 @@ def _failed(report: Report) -> Reason:
     return reasons.FAILED_OTHERWISE
 
 
-def _named(one: SignatureReport, table: dict[reasons.Sub, Reason], otherwise: Reason) -> Reason:
+def _named(one: SignatureReport, table: dict[Sub, Reason], otherwise: Reason) -> Reason:
     return table.get(one.sub_indication, otherwise) if one.sub_indication else otherwise
 
 
@@ -232,11 +233,11 @@ def _common_name(one: SignatureReport, mine: CertificateFacts) -> str:
 
 def _integrity(one: SignatureReport) -> str:
     if any(not change.allowed for change in one.changes_after) or one.sub_indication in {
-        reasons.Sub.HASH_FAILURE,
-        reasons.Sub.FORMAT_FAILURE,
+        Sub.HASH_FAILURE,
+        Sub.FORMAT_FAILURE,
     }:
         return N_("Nội dung đã thay đổi sau khi ký")
-    if one.sub_indication in {reasons.Sub.SIG_CRYPTO_FAILURE, reasons.Sub.SIGNED_DATA_NOT_FOUND}:
+    if one.sub_indication in {Sub.SIG_CRYPTO_FAILURE, Sub.SIGNED_DATA_NOT_FOUND}:
         return N_("Không xác nhận được")
     return N_("Nội dung không thay đổi từ khi ký")
 
@@ -245,9 +246,9 @@ def _validity(one: SignatureReport) -> str:
     if one.indication is Indication.TOTAL_PASSED:
         return N_("Chứng thư có hiệu lực khi ký")
     if one.sub_indication in reasons.FAILED and one.sub_indication in {
-        reasons.Sub.REVOKED,
-        reasons.Sub.EXPIRED,
-        reasons.Sub.NOT_YET_VALID,
+        Sub.REVOKED,
+        Sub.EXPIRED,
+        Sub.NOT_YET_VALID,
     }:
         return N_("Chứng thư không có hiệu lực khi ký")
     return N_("Chưa xác định được")

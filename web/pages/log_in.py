@@ -18,8 +18,9 @@ from web.pages.render import page
 from web.pages.visitor import Anybody, House, PageRoute, our_path, read_fields, see
 
 NOTICES = {
-    "het": N_("Phiên làm việc đã hết. Việc vừa gửi chưa được nhận; đăng nhập rồi gửi lại."),
-    "ra": N_("Bạn đã đăng xuất."),
+    ("het", "gui"): N_("Phiên làm việc đã hết. Việc vừa gửi chưa được nhận; đăng nhập rồi gửi lại."),
+    ("het", "xem"): N_("Phiên làm việc đã hết. Hãy đăng nhập lại để xem tiếp."),
+    ("ra", "1"): N_("Bạn đã đăng xuất."),
 }
 WRONG = N_("Tên đăng nhập hoặc mật khẩu không đúng. Nếu đã nhập sai nhiều lần, hãy đợi ít phút rồi thử lại.")
 LONGEST_PASSWORD = 1024
@@ -37,7 +38,9 @@ async def ask(request: Request, caller: Anybody) -> Response:
     following = our_path(request.query_params.get("tiep"))
     if caller is not None:
         return see(following)
-    said = next((words for name, words in NOTICES.items() if request.query_params.get(name)), None)
+    said = next(
+        (words for (name, value), words in NOTICES.items() if request.query_params.get(name) == value), None
+    )
     notice = say(said, language(request)) if said else None
     return page(request, "pages/log_in.html", errors={}, login="", next=following, notice=notice)
 

@@ -96,7 +96,9 @@ UNREADABLE = Reason(
 )
 NEEDS_PASSWORD = Reason(
     N_("Tệp được khóa bằng mật khẩu, nên trang này không đọc được."),
-    N_("Hãy mở tệp bằng mật khẩu, lưu thành bản không khóa nếu nơi gửi cho phép, hoặc hỏi cơ quan ban hành."),
+    N_(
+        "Hãy xin cơ quan ban hành bản không đặt mật khẩu. Đừng tự lưu lại tệp: làm vậy chữ ký không còn đúng."
+    ),
 )
 NOT_A_PDF = Reason(
     N_("Tệp này không phải là PDF."),

@@ -119,7 +119,7 @@ async def show(request: Request, found: Found, caller: Official, rooms: House) -
         request,
         "pages/result.html",
         document=found,
-        request=asked,
+        asked=asked,
         heading=say(telling.heading, spoken),
         sentence=sentence,
         todo=todo,

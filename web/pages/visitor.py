@@ -49,7 +49,9 @@ class PageRoute(APIRoute):
                 raise
             except LogInFirst as first:
                 await drain(request.stream())
-                asked = {"tiep": first.following} | ({"het": "1"} if first.ended else {})
+                asked = {"tiep": first.following} | (
+                    {"het": "gui" if request.method == "POST" else "xem"} if first.ended else {}
+                )
                 return see("/dang-nhap?" + urlencode(asked))
 
         return handle_or_log_in

@@ -25,6 +25,11 @@ function tellProgress(form) {
     const button = form.querySelector("button");
     const sending = new XMLHttpRequest();
     const busy = (yes) => { shown.hidden = !yes; button.disabled = yes; };
+    const tooLarge = form.querySelector("[data-too-large]");
+    const size = form.querySelector("input[type=file]").files[0]?.size ?? 0;
+    form.querySelector("[data-lost]").hidden = true;
+    tooLarge.hidden = size <= Number(tooLarge.dataset.tooLarge);
+    if (!tooLarge.hidden) { return; }
     sending.upload.addEventListener("progress", (at) => {
       if (at.lengthComputable && at.loaded < at.total) { bar.value = (100 * at.loaded) / at.total; } else { bar.removeAttribute("value"); }
     });
