@@ -39,6 +39,7 @@ from documents.sign_document import SignDocument
 from documents.signer_check import SignerCheck
 from documents.signing_steps import SigningSteps, Timestamping, Tools
 from documents.sweeping import Sweeping
+from documents.trail import Trail
 from documents.trusted import Trusted
 from documents.verify_document import Verifying
 from hsm.key import KeyUnavailable, SigningKey
@@ -115,6 +116,16 @@ def roof() -> Roof:
         finally:
             await db.close()
 
+    @asynccontextmanager
+    async def trail() -> AsyncIterator[Trail]:
+        """The log and what is known outside; a token that is away leaves the signatures unjudged."""
+        db, vault = _database(settings), Pkcs11Vault(settings.socket)
+        try:
+            yield Trail(db, Times().wall, keys=vault, elsewhere=settings.checkpoints)
+        finally:
+            await vault.close()
+            await db.close()
+
     async def troubles() -> Sequence[Trouble]:
         try:
             async with open_house(settings) as house:
@@ -124,7 +135,7 @@ def roof() -> Roof:
 
     return Roof(
         settings=settings, open_rooms=rooms, trust=trust,
-        revocation=lambda: _revocation(settings, Times().wall), troubles=troubles,
+        revocation=lambda: _revocation(settings, Times().wall), trail=trail, troubles=troubles,
         serve=lambda: serve(settings),
     )  # fmt: skip
 
@@ -168,16 +179,17 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, *, serving: bool = False, times: Times = Times()
+    settings: Settings, *, serving: bool = False, times: Times = Times(), furnished: bool = True
 ) -> AsyncIterator[House]:
-    """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here.
+    """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here;
+    `furnished`: in development an empty home gets an authority, people and a sample.
     Raises DatabaseUnavailable, StoreUnavailable, KeyUnavailable, WillNotStart."""
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         # The ground: keys we may use but never see, facts, bytes.
         alone = stack.enter_context(_presence(settings.home, serving=serving))
         demonstration = None
-        if not settings.production:
+        if furnished and not settings.production:
             from demonstration.server import DemonstrationServer
 
             demonstration = await stack.enter_async_context(
@@ -193,6 +205,7 @@ async def open_house(
         stack.push_async_callback(vault.close)
         # The craft.
         guard = _guard(settings, times)
+        await guard.measure()
         trusted = Trusted(db, times.wall)
         await trusted.reload()
         workshop = await stack.enter_async_context(Workshop(settings.workers))
@@ -267,6 +280,7 @@ class Parts:
             results=results,
             verifying=Verifying(db, store, documents, judging, results, previews, clock, settings.verify_limit),
             previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted,
+            trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints),
             keys=self.vault, authority=ours, seal=seal, ready=watch.troubles, counts=self._counts,
         )  # fmt: skip
         return House(rooms, watch, Sweeping(db, store, requests, sign, clock))
@@ -284,7 +298,7 @@ class Parts:
     def _source(self, ours: Authority, stack: AsyncExitStack) -> TimestampSource:
         if not self.settings.tsa_urls:
             return ours
-        remote = RemoteAuthorities(self.settings.tsa_urls, clock=self.times.wall)
+        remote = RemoteAuthorities(self.settings.tsa_urls, clock=self.times.wall, trust=self.trusted.snapshot)
         stack.push_async_callback(remote.close)
         return remote
 

@@ -130,7 +130,7 @@ class Jobs:
                 "name": "antin", "application_version": self._version, "executor_id": self._host,
                 "system_database_url": self._url.render_as_string(), "system_database_engine": database.engine,
                 "serializer": _Json(), "log_level": "WARNING", "use_listen_notify": False,  # type: ignore[typeddict-item]
-                "max_executor_threads": AT_ONCE * 4, "notification_listener_polling_interval_sec": 60.0,
+                "max_executor_threads": AT_ONCE * 4, "notification_listener_polling_interval_sec": 0.25,
             }
         )  # fmt: skip
         _quiet(logging.getLogger("dbos"))

@@ -193,6 +193,17 @@ class Pki:
             self._build()
 
     @contextmanager
+    def revoked(self, label: str, since: datetime) -> Iterator[None]:
+        """In the block the certificate is revoked."""
+        self.revoke(label, since)
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._certificates[label]["revocation"]
+                self._build()
+
+    @contextmanager
     def answering(self, service: str, answer: Answer = away) -> Iterator[None]:
         """In the block "tsa", "ocsp", "crls" or "certs" answers so."""
         self._answers[service] = answer

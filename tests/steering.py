@@ -27,3 +27,7 @@ class SteerableClock:
     def jump(self, by: timedelta) -> None:
         """Somebody sets the wall clock."""
         self._jumped += by
+
+    def reset(self) -> None:
+        """The machine's own time again, for the next test."""
+        self._moved = self._jumped = timedelta()

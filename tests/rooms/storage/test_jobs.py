@@ -196,7 +196,10 @@ async def test_its_database_is_durable_and_holds_no_pickle(sqlite_url: str, tmp_
     await jobs.stop()
     with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        stored = connection.execute("SELECT inputs, serialization FROM workflow_status").fetchall()
+        query = (
+            "SELECT w.inputs, serialization FROM workflow_input w JOIN workflow_status USING (workflow_uuid)"
+        )
+        stored = connection.execute(query).fetchall()
     connection.close()
     assert stored
     assert all(text.startswith("{") and kind == "antin_json" for text, kind in stored)

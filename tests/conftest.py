@@ -1,0 +1,35 @@
+"""One world for all tests that tell a story; what it stands on is imported when the first of them asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.house import House, World
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    from tests.house import make_world
+
+    with make_world(tmp_path_factory.mktemp("world")) as made:
+        yield made
+
+
+@pytest.fixture
+def home(world: World, tmp_path: Path) -> Iterator[Path]:
+    world.clock.reset()
+    with world.home(tmp_path) as home:
+        yield home
+
+
+@pytest.fixture
+async def house(world: World, home: Path) -> AsyncIterator[House]:
+    from tests.house import open_world_house
+
+    async with open_world_house(world, home) as house:
+        yield house
