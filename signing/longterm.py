@@ -1,11 +1,37 @@
-"""What makes a signature last (ETSI EN 319 142-1 5.4, 5.5): this file adds validation material and archive time-stamps."""
+"""What makes a signature last (ETSI EN 319 142-1 5.4, 5.5): this file adds validation material and archive time-stamps.
+
+- Incremental updates only, in place: what stood in the file is a prefix of what comes out.
+- What follows a signature is a security store or a document time-stamp and nothing else (V1).
+- Files of any size: of the file itself only what is asked for is read, and pieces for the digest.
+"""
 
 from __future__ import annotations
 
+import hmac
+import secrets
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from signing import appearance, security_store
+from signing.pdf import fields, holes, obstacles, pages
+from signing.pdf.form import Field
+from signing.pdf.form import fields as all_fields
+from signing.pdf.opening import NotOpened, Opened, open_for_update
+from signing.pdf.pages import is_array
+from signing.pdf.update import Update
+from signing.pdf.values import dictionary, reference
 from signing.prepared import Hole
+from signing.timestamping.token import NotAToken, read_token
+
+HASH_NAME = "sha256"
+ROOM_MARGIN = 256  # bytes beside the largest time-stamp that was seen
+LARGEST_CONTENTS = 16 << 20  # characters of a signature's /Contents
+NO_PLACE = (0.0, 0.0, 0.0, 0.0)
+
+
+class TokenDoesNotFit(Exception):
+    """The token is over other bytes than those that were prepared, or larger than its room."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +53,117 @@ class PreparedTimestamp:
 
 
 def add_material(file: Path, material: Material, *, password: str | None = None) -> None:
-    raise NotImplementedError
+    """Into the file's security store, with an entry for its newest signature. A file that has it all already stays as
+    it is. Raises NotOpened; the file is unchanged then."""
+    with closing(_opened(file, password)) as opened:
+        update = Update(opened, secrets.token_bytes(16))
+        wanted = {
+            security_store.CERTIFICATES: material.certificates,
+            security_store.CRLS: material.crls,
+            security_store.OCSPS: material.ocsps,
+        }
+        if not security_store.extend(update, wanted, _newest_signature(opened)):
+            return
+        added = update.to_bytes()
+    with file.open("ab") as end:
+        end.write(added)
 
 
 def prepare_archive_timestamp(file: Path, room: int, *, password: str | None = None) -> PreparedTimestamp:
-    raise NotImplementedError
+    """A document time-stamp's field and hole behind everything that stands there; `room`: bytes of the largest token
+    that may come. Raises NotOpened; the file is unchanged then."""
+    room += ROOM_MARGIN
+    with closing(_opened(file, password)) as opened:
+        update = Update(opened, secrets.token_bytes(16))
+        number = update.reserve()
+        # The first object of the update, where the hole is looked for.
+        update.put(number, dictionary(_TIMESTAMP | holes.entries(room)))
+        page = pages.page(opened.pdf, 1)
+        shown = appearance.empty(update) if obstacles.pdfa_part(opened) else None
+        place = fields.Place(page.node, NO_PLACE, shown)
+        field = fields.add(update, _free_name(opened), reference(number), place)
+        fields.register(update, field, {})
+        added = update.to_bytes()
+    written = holes.write(file, file, added, room=room, hash_name=HASH_NAME)
+    return PreparedTimestamp(written.hole, written.covered, HASH_NAME)
+
+
+# ISO 32000-2 12.8.5; EN 319 142-1 5.4.3.
+_TIMESTAMP = {"/Type": b"/DocTimeStamp", "/Filter": b"/Adobe.PPKLite", "/SubFilter": b"/ETSI.RFC3161"}
 
 
 def complete_archive_timestamp(file: Path, prepared: PreparedTimestamp, token: bytes) -> None:
-    raise NotImplementedError
+    """Fills the hole with a verified DER token. Raises TokenDoesNotFit; the file is unchanged then."""
+    try:
+        read = read_token(token)
+    except NotAToken as wrong:
+        raise TokenDoesNotFit(str(wrong)) from wrong
+    if read.hash_name != prepared.hash_name or not hmac.compare_digest(read.imprint, prepared.digest):
+        raise TokenDoesNotFit("over other bytes than those that were prepared")
+    if len(read.der) > prepared.hole.room:
+        raise TokenDoesNotFit(f"{len(read.der)} bytes do not fit into {prepared.hole.room}")
+    with file.open("r+b") as opened:
+        opened.seek(prepared.hole.offset)
+        if opened.read(prepared.hole.length) != b"<" + b"00" * prepared.hole.room + b">":
+            raise TokenDoesNotFit("there is no empty hole in the file")
+        holes.fill(opened, prepared.hole, read.der)
+
+
+def _opened(file: Path, password: str | None) -> Opened:
+    opened = open_for_update(file, password)
+    try:
+        if opened.previous is None and any(one.signature is not None for one in all_fields(opened.pdf)):
+            # A whole table would take the file's revisions from under the signatures that stand on them.
+            raise NotOpened("damaged-cross-references", "and the file is signed already")
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def _free_name(opened: Opened) -> str:
+    names = {one.name for one in all_fields(opened.pdf)}
+    return next(name for number in range(1, len(names) + 2) if (name := f"Timestamp{number}") not in names)
+
+
+def _newest_signature(opened: Opened) -> str | None:
+    """The store's key for the signature that covers most, document time-stamps apart."""
+    newest, end = None, 0
+    for field in all_fields(opened.pdf):
+        hole = _hole(field)
+        if hole is not None and hole[2] > end:
+            newest, end = hole[:2], hole[2]
+    if newest is None:
+        return None
+    contents = _contents(opened, *newest)
+    return security_store.signature_key(contents) if contents is not None else None
+
+
+def _hole(field: Field) -> tuple[int, int, int] | None:
+    """Begin and end of the signature's /Contents, and the end of what it covers."""
+    signature = field.signature
+    if signature is None or signature.get("/SubFilter") == "/ETSI.RFC3161":
+        return None
+    covered = signature.get("/ByteRange")
+    numbers = [one for one in list(covered)[:5] if isinstance(one, int)] if is_array(covered) else []
+    if len(numbers) != 4:
+        return None
+    start, first, second, last = numbers
+    if start != 0 or not 0 < first < second <= second + last:
+        return None
+    return first, second, second + last
+
+
+def _contents(opened: Opened, begin: int, end: int) -> bytes | None:
+    """Out of the file itself: a reader that decrypts strings would decrypt these too, and they never are."""
+    if end - begin > LARGEST_CONTENTS or end > opened.size:
+        return None
+    with opened.path.open("rb") as file:
+        file.seek(begin)
+        text = file.read(end - begin)
+    if text[:1] != b"<" or text[-1:] != b">":
+        return None
+    try:
+        return bytes.fromhex(text[1:-1].decode("ascii"))
+    except ValueError:
+        return None
