@@ -227,15 +227,22 @@ async def open_house(
         yield house
 
 
-async def _furnished(house: House, server: DemonstrationServer, parts: Parts, stack: AsyncExitStack) -> House:
+async def _furnished(
+    house: House, server: DemonstrationServer, parts: Parts, stack: AsyncExitStack
+) -> House:
     """A home for demonstration has people, keys and a sample, and tells about them at each start."""
+    from demonstration.authority import DemonstrationAuthority
     from demonstration.home import furnish
 
-    furnished = await furnish(house.rooms, parts.settings.socket, server.authority)
-    if furnished.made:
-        # Now there is an authority: the room for its token is known.
+    settings = parts.settings
+    authority = await asyncio.to_thread(
+        DemonstrationAuthority.open, settings.home / DEMONSTRATION, server.address
+    )
+    told = await furnish(house.rooms, settings.socket, authority)
+    if any(person.password for person in told.people):
+        # The first start: only now there is an authority that shows how large its tokens are.
         house = await parts.house(stack)
-    return replace(house, told=furnished)
+    return replace(house, told=told)
 
 
 @dataclass(frozen=True)

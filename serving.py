@@ -11,7 +11,7 @@ import contextlib
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ def serve(settings: Settings) -> int:
         with listening:
             asyncio.run(_serve(settings, listening))
     except WillNotStart as refused:
-        from web.problems import trouble_sentence
+        from web.troubles import trouble_sentence
 
         _tell(N_("Chế độ vận hành chính thức không khởi động, vì:"))
         for one in refused.troubles:
@@ -87,7 +87,7 @@ async def _given(rooms: Rooms) -> AsyncIterator[Rooms]:
     yield rooms
 
 
-def _to_file(file: Path) -> object:
+def _to_file(file: Path) -> Callable[[str], None]:
     out = file.open("a", buffering=1)
 
     def write(line: str) -> None:
@@ -109,8 +109,8 @@ def _introduce(told: Furnished) -> None:
         print(f"    {person.login:<12} {person.password or '—':<20} {person.title}: {person.name}")
     if any(person.password is None for person in told.people):
         _tell(N_("Quên mật khẩu thì đặt lại bằng: antin people reset TÊN"))
-    if told.sample:
-        _tell(N_("Kiểm tra văn bản mẫu đã ký: %(link)s"), link=told.sample)
+    if told.url:
+        _tell(N_("Kiểm tra văn bản mẫu đã ký: %(link)s"), link=told.url)
     sys.stdout.flush()
 
 

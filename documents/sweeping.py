@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import or_, select
@@ -40,7 +41,7 @@ class Sweeping:
         """How many files went. Raises StoreUnavailable, DatabaseUnavailable."""
         now, gone = self.clock(), 0
         async for name in self.store.working.expired(now):
-            if await self.db.read(WHOLE_SERVICE, lambda s, name=name: _is_named(s, name)):
+            if await self.db.read(WHOLE_SERVICE, partial(_is_named, name=name)):
                 await self.store.working.extend(name, expires=now + LATER)
             else:
                 await self.store.working.delete(name)
@@ -65,7 +66,7 @@ class Sweeping:
         return None if request is None or request.state.ended else self.clock() + ASK_AGAIN
 
 
-def _is_named(session: Session, name: WorkingName) -> bool:
+def _is_named(session: Session, *, name: WorkingName) -> bool:
     open_request = SigningRequestRow.state.in_(OPEN)
     prepared = select(SigningRequestRow.id).where(open_request, SigningRequestRow.working == name.id)
     upload = (
