@@ -145,7 +145,7 @@ def _hole(field: Field) -> tuple[int, int, int] | None:
     if signature is None or signature.get("/SubFilter") == "/ETSI.RFC3161":
         return None
     covered = signature.get("/ByteRange")
-    numbers = [one for one in list(covered)[:5] if isinstance(one, int)] if is_array(covered) else []
+    numbers = [int(one) for one in list(covered)[:5] if isinstance(one, int)] if is_array(covered) else []
     if len(numbers) != 4:
         return None
     start, first, second, last = numbers
