@@ -20,6 +20,13 @@ from tests.rooms.web.rooms import People, Wishes, open_rooms, settle
 from web.app import SERVER, build
 
 
+def left_behind(folder: Path) -> list[str]:
+    """Every file in either space, and in scratch, but the mark that scratch is ours."""
+    store = folder / "store"
+    files = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    return sorted(str(one) for one in files if one.suffix != ".lock")
+
+
 @dataclass
 class Api:
     app: FastAPI
@@ -30,12 +37,7 @@ class Api:
     log: list[str] = field(default_factory=list)
 
     def left_behind(self) -> list[str]:
-        """Every file in either space, and in scratch."""
-        return sorted(
-            str(path.relative_to(self.folder / "store"))
-            for path in (self.folder / "store").rglob("*")
-            if path.is_file()
-        )
+        return left_behind(self.folder)
 
     def as_other(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.people.other_key}"}

@@ -40,6 +40,7 @@ from documents.verify_document import Verifying
 from hsm.key import Holder, HolderKind, KeyDescription, Purpose
 from hsm.unsafe_memory_vault import UnsafeMemoryVault
 from signing.timestamping.source import TimestampSource, TimestampUnavailable
+from signing.trust.anchors import Anchor
 from signing.trust.revocation import Revocation
 from signing.workshop import Workshop
 from storage.database import Database
@@ -96,7 +97,8 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
     await trusted.reload()
     documents = Documents(db, store)
     previews = Previews(documents, store, workshop, clock)
-    judging = Judging(workshop, Revocation(None, clock=clock), trust=trusted.snapshot, clock=clock)
+    revocation = Revocation(None, clock=clock)
+    judging = Judging(workshop, revocation, trust=trusted.snapshot, clock=clock)
     results = Results(db, documents, codes=codes, judging=judging, previews=previews, clock=clock)
     progress = Progress(db, clock)
     with warnings.catch_warnings():
@@ -108,7 +110,8 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
 
     steps = SigningSteps(
         Tools(
-            progress=progress, store=store, keys=vault, check=SignerCheck(), workshop=workshop,
+            progress=progress, store=store, keys=vault, check=SignerCheck(revocation, trust=trusted.snapshot, clock=clock),
+            workshop=workshop,
             timestamping=Timestamping(wishes.authority or NoAuthority(), 4096), trust=trusted.snapshot,
             evidence=EvidenceKeeper(store, progress, clock), clock=clock, later=later,
         )
@@ -159,5 +162,7 @@ async def settle(rooms: Rooms) -> People:
         mechanisms=(),
     )  # fmt: skip
     vault.add(description, private)
+    # Believed for itself alone (V6): no path, and nobody who could revoke it.
+    await rooms.trusted.add(Anchor(description.certificate), confirmed_by="test")
     vault.add(replace(description, name="dau-thoi-gian", purpose=Purpose.TIME_STAMPING), private)
     return People(agency, key, other_key, private)

@@ -10,6 +10,7 @@ import pikepdf
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from signing.trust.anchors import Anchor
 from tests.papers import letter
 from tests.rooms.web.conftest import Api
 from tests.rooms.web.rooms import certificate_for
@@ -42,7 +43,9 @@ async def test_the_mark_may_carry_the_documents_own_code(api: Api) -> None:
 async def test_two_calls_sign_with_a_key_from_outside(api: Api) -> None:
     document = (await upload(api))["id"]
     private = ec.generate_private_key(ec.SECP256R1())
-    certificate = base64.b64encode(certificate_for(private, "Nguyễn Văn A")).decode()
+    der = certificate_for(private, "Nguyễn Văn A")
+    await api.rooms.trusted.add(Anchor(der), confirmed_by="test")
+    certificate = base64.b64encode(der).decode()
     wish = {"mode": "prepare", "certificate": certificate, "level": "B-B", "mechanism": "ecdsa-sha256"}
     prepared = await api.http.post(f"/api/v1/documents/{document}/signatures", json=wish)
     waiting = prepared.json()
@@ -64,7 +67,9 @@ async def test_two_calls_sign_with_a_key_from_outside(api: Api) -> None:
 
 async def test_nobody_else_completes_or_cancels_it(api: Api) -> None:
     document = (await upload(api))["id"]
-    certificate = base64.b64encode(certificate_for(ec.generate_private_key(ec.SECP256R1()), "A")).decode()
+    der = certificate_for(ec.generate_private_key(ec.SECP256R1()), "A")
+    await api.rooms.trusted.add(Anchor(der), confirmed_by="test")
+    certificate = base64.b64encode(der).decode()
     wish = {"mode": "prepare", "certificate": certificate, "level": "B-B", "mechanism": "ecdsa-sha256"}
     made = (await api.http.post(f"/api/v1/documents/{document}/signatures", json=wish)).json()
     address = f"/api/v1/signatures/{made['id']}"
