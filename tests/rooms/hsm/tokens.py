@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +24,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hsm import enrolment, key_book, soft_token
 from hsm.enrolment import KeyWish
-from hsm.key import Holder, HolderKind, KeyDescription, Mechanism, Purpose, SigningOrder
+from hsm.health import TokenHealth
+from hsm.key import (
+    Holder,
+    HolderKind,
+    KeyDescription,
+    KeyUnavailable,
+    Mechanism,
+    Purpose,
+    SigningOrder,
+)
+from hsm.pkcs11_vault import Pkcs11Vault
 from hsm.token_process import TokenProcess
 
 ROOT = Path(__file__).parents[3]
@@ -153,3 +165,31 @@ EVERY_MECHANISM = [
     ("seal", Mechanism.ECDSA_SHA256),
     ("seal-p384", Mechanism.ECDSA_SHA384),
 ]
+
+
+def through_spy(folder: Path, log: Path) -> dict[str, str]:
+    """Puts OpenSC's pkcs11-spy between the token and us; the environment that it wants."""
+    (spy,) = Path("/usr/lib").glob("*/pkcs11-spy.so")
+    book = key_book.load(folder)
+    module = str(book.token.module_path)
+    key_book.save(folder, replace(book, token=replace(book.token, module_path=spy)))
+    return {"PKCS11SPY": module, "PKCS11SPY_OUTPUT": str(log)}
+
+
+def calls_in(log: Path, function: str) -> int:
+    """How often the spy saw the function called."""
+    return len(re.findall(rf"^\d+: {function}$", log.read_text(errors="replace"), re.MULTILINE))
+
+
+async def until_ready(vault: Pkcs11Vault, *, seconds: float = 15.0) -> TokenHealth:
+    """Waits for a token process that is being started again, or a token that comes back."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            health = await vault.probe()
+            if health.ready:
+                return health
+        except KeyUnavailable:
+            pass
+        assert time.monotonic() < until
+        await asyncio.sleep(0.05)
