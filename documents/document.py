@@ -36,7 +36,7 @@ class Disclosure(StrEnum):
 
 class DocumentState(StrEnum):
     UPLOADED = "UPLOADED"
-    SIGNING = "SIGNING"  # a signing request is open, also TIMESTAMP_PENDING and REVOCATION_PENDING
+    SIGNING = "SIGNING"  # a signing request is open that has released nothing yet, also TIMESTAMP_PENDING
     SIGNED = "SIGNED"
 
 

@@ -58,7 +58,7 @@ class EvidenceKeeper:
 
     async def keep(self, held: Held, certificate: bytes, checked: Checked) -> None:
         """Raises StoreUnavailable."""
-        things = [("certificate", one) for one in (certificate, *checked.chain)]
+        things = [("certificate", one) for one in dict.fromkeys((certificate, *checked.certificates))]
         things += [("crl", one) for one in checked.crls] + [("ocsp", one) for one in checked.ocsps]
         names = [(kind, await self._keep(held.agency, one)) for kind, one in things]
         await self._progress.keep_evidence(held, names)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 MAX_PIXELS = 6_000_000
 LONGEST_SIDE = 4000
+# What the libraries raise for pages of no size, of infinite size and the like, their own errors among them.
+ODD = (RuntimeError, ValueError, OverflowError, ZeroDivisionError, TypeError, OSError)
 
 
 class Unreadable(Exception):
@@ -47,8 +49,8 @@ def page_size(path: Path, page: int, password: str | None = None) -> tuple[float
         if not 1 <= page <= len(document):
             raise Unreadable(f"no page {page}")
         wide, high = document[page - 1].get_size()
-    except pypdfium2.PdfiumError as why:
-        raise Unreadable(str(why)) from why
+    except ODD as why:
+        raise Unreadable(str(why)[:200]) from why
     finally:
         document.close()
     if wide <= 0 or high <= 0:
@@ -79,7 +81,7 @@ def render_page(path: Path, page: int, width: int, password: str | None = None) 
         out = io.BytesIO()
         picture.convert("RGB").quantize(128).save(out, "PNG", optimize=False, compress_level=6)
         return out.getvalue()
-    except pypdfium2.PdfiumError as why:
-        raise Unreadable(str(why)) from why
+    except ODD as why:
+        raise Unreadable(str(why)[:200]) from why
     finally:
         document.close()

@@ -159,11 +159,14 @@ class Intake:
         from documents.inspecting import Unreadable, count_pages
 
         try:
-            return await self._workshop.run(count_pages, landed.file, seconds=SECONDS, memory=MEMORY)
+            pages: int | None = await self._workshop.run(
+                count_pages, landed.file, seconds=SECONDS, memory=MEMORY
+            )
         except Unreadable as why:
             raise NotAccepted(IntakeRefusal.DAMAGED) from why
         except WorkshopFailed as why:
             raise NotAccepted(IntakeRefusal.TOO_COMPLEX) from why
+        return pages
 
     async def _record(
         self,

@@ -3,18 +3,20 @@
 - A request is held by a lease, a number that rises each time another worker takes it over; a transaction of a worker
   whose lease was passed changes nothing and raises TakenOver (K5).
 - An intent is durable, with its audit record, before the token is asked; the signature is durable before it is used.
-- One request is open on a document at a time.
+- One request is open on a document at a time; one that only owes evidence, and changes no byte any more, does not count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from documents.document import (
@@ -28,7 +30,8 @@ from documents.document import (
 from documents.office import Caller
 from documents.wish import SignWish, wish_from_stored, wish_to_stored
 from signing.prepared import PreparedSignature
-from storage.database import WHOLE_SERVICE, Database
+from signing.profile import Level
+from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable
 from storage.schema import (
     DocumentRow,
     IntentRow,
@@ -37,8 +40,9 @@ from storage.schema import (
 )
 from storage.sealed import Sealer
 
-LEASE = timedelta(minutes=2)
+LEASE = timedelta(minutes=2)  # lengthened while its holder lives, so that a large file may take its time
 OPEN = [one.value for one in RequestState if not one.ended]
+OUTSIDE = "certificate"  # the ticket of who answers from outside
 
 
 class DocumentBusy(Exception):
@@ -130,13 +134,9 @@ class Requests:
             doc = session.get(DocumentRow, document, with_for_update=True)
             if doc is None or doc.agency != caller.agency:
                 raise NoSuchDocument(str(document))
-            open_one = session.scalar(
-                select(SigningRequestRow).where(
-                    SigningRequestRow.document == document, SigningRequestRow.state.in_(OPEN)
-                )
-            )
-            if open_one is not None and not self._superseded(session, open_one, caller, now):
-                raise DocumentBusy(open_one.id)
+            for other in session.scalars(_blocking(document)):
+                if not self._superseded(session, other, caller, now):
+                    raise DocumentBusy(other.id)
             row = SigningRequestRow(
                 id=request, agency=caller.agency, document=document, caller=caller.id, key=wish.key or "",
                 level=wish.level.value, wish=wish_to_stored(wish), state=RequestState.RECORDED.value, lease=0,
@@ -212,7 +212,7 @@ class Requests:
             state=RequestState(row.state), lease=row.lease,
             base=_base(before[-1]) if before else Base(doc.working_sha256 or "", doc.size, doc.working),
             signed=_base(ours[-1]) if ours else None,
-            code_hash=doc.code_hash, prepared=PreparedSignature.from_stored(row.prepared) if row.prepared else None,
+            prepared=PreparedSignature.from_stored(row.prepared) if row.prepared else None,
             working=row.working, check=row.check,
             intent=Intent(intent.id, intent.ordinal, intent.state, intent.ticket, intent.signature) if intent else None,
         )  # fmt: skip
@@ -234,6 +234,34 @@ class Requests:
         )
         return True
 
+    @asynccontextmanager
+    async def in_hand(self, held: Held) -> AsyncIterator[None]:
+        """Lengthens the lease while the block runs. A passing fault in it, or our own, lets the request go: nothing is
+        lost, whoever comes next may go on at once."""
+        task = asyncio.create_task(self._lengthen(held))
+        try:
+            yield
+        except TakenOver:
+            raise
+        except BaseException:
+            with suppress(DatabaseUnavailable):
+                await self.let_go(held)
+            raise
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _lengthen(self, held: Held) -> None:
+        def work(session: Session) -> None:
+            row = session.get_one(SigningRequestRow, held.id, with_for_update=True)
+            if row.lease == held.lease and row.lease_until is not None:
+                row.lease_until = self._clock() + LEASE
+
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 4)
+            with suppress(DatabaseUnavailable):
+                await self._db.transact(held.agency, work)
+
     async def let_go(self, held: Held) -> None:
         """A passing fault: whoever comes next may take the request up at once."""
 
@@ -251,6 +279,15 @@ class Requests:
 
     def _open(self, sealed: bytes | None, request: UUID) -> str | None:
         return self._sealer.open(sealed, b"document password " + request.bytes).decode() if sealed else None
+
+
+def _blocking(document: UUID) -> Select[SigningRequestRow]:
+    """Open requests that will still write into the document."""
+    row = SigningRequestRow
+    only_owes = (row.state == RequestState.REVOCATION_PENDING.value) & row.level.in_(
+        [one.value for one in Level if not one >= Level.B_LT]
+    )
+    return select(row).where(row.document == document, row.state.in_(OPEN), ~only_owes)
 
 
 def _base(row: RenditionRow) -> Base:
@@ -275,23 +312,29 @@ def end_request(
     session: Session, row: SigningRequestRow, state: RequestState, now: datetime, problem: dict[str, Any] | None,
     *, size: int | None = None,
 ) -> None:  # fmt: skip
-    row.state, row.problem, row.ended_at, row.lease_until, row.secret_sealed = (
-        state.value,
-        problem,
-        now,
-        None,
-        None,
-    )
+    row.state, row.problem, row.ended_at = state.value, problem, now
+    row.lease_until = row.secret_sealed = None
     if state is not RequestState.DONE:
         for intent in session.scalars(
             select(IntentRow).where(IntentRow.request == row.id, IntentRow.state.in_(["OPEN", "WAITING"]))
         ):
-            # Perhaps signed: then the value stands here and is never released.
-            intent.state, intent.ended_at = ("LOST" if intent.signature else "VOID"), now
+            intent.state, intent.ended_at = ("LOST" if _perhaps_signed(intent) else "VOID"), now
     session.flush()
+    if session.scalar(_blocking(row.document).limit(1)) is not None:
+        if size is not None:
+            set_document(session, row, DocumentState.SIGNING, now, size=size)
+        return
     signed = session.scalar(
         select(RenditionRow.id).where(
             RenditionRow.document == row.document, RenditionRow.kind != RenditionKind.RECEIVED.value
         )
     )
     set_document(session, row, DocumentState.SIGNED if signed else DocumentState.UPLOADED, now, size=size)
+
+
+def _perhaps_signed(intent: IntentRow) -> bool:
+    """Its value stands here and is never released, or a device of ours may have made one that nobody saw. What waits
+    for an answer from outside has touched no key of ours."""
+    if intent.signature is not None or intent.state == "OPEN":
+        return True
+    return intent.ticket not in {None, OUTSIDE}

@@ -20,14 +20,15 @@ from uuid import UUID
 from documents.document import RequestState, SigningRequest
 from documents.office import Caller, NotAllowed
 from documents.progress import Delivered, Progress
-from documents.requests import Held, RequestEnded, Requests, TakenOver
-from documents.signer_check import CertificateRefused
-from documents.signing_steps import KeyRefused, SigningSteps
+from documents.requests import OUTSIDE, Held, RequestEnded, Requests
+from documents.signer_check import CertificateRefused, KeyRefused
+from documents.signing_steps import SigningSteps
 from documents.wish import SignWish
 from hsm.key import KeyDescription, Purpose
 from signing.pades import AnswerDoesNotFit, CannotSign
 from signing.timestamping.source import TimestampUnavailable
 from signing.verification.own_work import NotAccepted
+from storage.store import NotKept
 
 
 class AnswerRefused(Exception):
@@ -72,20 +73,18 @@ class SignDocument:
         held = await self._requests.claim_again(caller, request)
         if not isinstance(held, Held):
             return held
-        if held.prepared is None or held.intent is None or held.wish.certificate is None:
-            await self._requests.let_go(held)
-            raise AnswerRefused("nothing waits for an answer from outside")
-        if held.intent.signature is None:
-            if held.prepared.expires < self._steps.now():
-                expired = await self._progress.ended(held, RequestState.EXPIRED, {"code": "expired"})
-                raise RequestEnded(expired)
-            try:
-                self._steps.check_answer(held.prepared, signature)
-            except AnswerDoesNotFit as wrong:
-                await self._requests.let_go(held)
-                raise AnswerRefused(str(wrong)) from wrong
-            held = await self._progress.signed(held, signature)
-        return await self._go_on(held)
+        async with self._requests.in_hand(held):
+            if held.prepared is None or held.intent is None or held.wish.certificate is None:
+                raise AnswerRefused("nothing waits for an answer from outside")
+            if held.intent.signature is None:
+                if held.prepared.expires < self._steps.now():
+                    raise RequestEnded(await self._expired(held))
+                try:
+                    self._steps.check_answer(held.prepared, signature)
+                except AnswerDoesNotFit as wrong:
+                    raise AnswerRefused(str(wrong)) from wrong
+                held = await self._progress.signed(held, signature)
+            return await self._story(held)
 
     async def cancel(self, caller: Caller, request: UUID) -> SigningRequest:
         """Only while nobody has answered; a request that ended keeps its end. Raises NoSuchDocument, RequestHeld,
@@ -93,9 +92,10 @@ class SignDocument:
         held = await self._requests.claim_again(caller, request)
         if not isinstance(held, Held):
             raise RequestEnded(held)
-        if _answered(held):
-            raise RequestEnded(await self._go_on(held))
-        return await self._progress.ended(held, RequestState.REFUSED, {"code": "cancelled"})
+        async with self._requests.in_hand(held):
+            if _answered(held):
+                raise RequestEnded(await self._story(held))
+            return await self._progress.ended(held, RequestState.REFUSED, {"code": "cancelled"})
 
     async def usable_keys(self, caller: Caller) -> Sequence[KeyDescription]:
         """Signing and seal keys only (K1) that the caller may use (K2). Raises KeyUnavailable."""
@@ -112,15 +112,17 @@ class SignDocument:
         """For recovery and durable jobs: carries the request on if nobody holds it; None if somebody does or it has
         ended. `orphaned`: its holder is known to be dead. Raises as `sign`."""
         held = await self._requests.take(request, orphaned=orphaned)
-        if held is None:
-            return None
-        if held.prepared is not None and held.prepared.expires < self._steps.now() and not _answered(held):
-            return await self._progress.ended(held, RequestState.EXPIRED, {"code": "expired"})
-        return await self._go_on(held)
+        return await self._go_on(held) if held is not None else None
 
     # -- the story
 
     async def _go_on(self, held: Held) -> SigningRequest:
+        async with self._requests.in_hand(held):
+            return await self._story(held)
+
+    async def _story(self, held: Held) -> SigningRequest:
+        if held.prepared is not None and held.prepared.expires < self._steps.now() and not _answered(held):
+            return await self._expired(held)
         try:
             if held.state is RequestState.REVOCATION_PENDING:
                 return await self._steps.augment(held)
@@ -133,12 +135,14 @@ class SignDocument:
             if isinstance(refused, NotAccepted):
                 raise WorkNotAccepted(ended) from refused
             raise
-        except TakenOver:
+        except NotKept:
+            # The upload, or what was prepared of it, has had its time: nobody can go on with this request.
+            if held.state is not RequestState.REVOCATION_PENDING:
+                await self._progress.ended(held, RequestState.EXPIRED, {"code": "bytes-gone"})
             raise
-        except BaseException:
-            # A passing fault, or our own: nothing is lost, whoever comes next may go on at once.
-            await self._requests.let_go(held)
-            raise
+
+    async def _expired(self, held: Held) -> SigningRequest:
+        return await self._progress.ended(held, RequestState.EXPIRED, {"code": "expired"})
 
     async def _five_steps(self, held: Held) -> SigningRequest:
         steps = self._steps
@@ -155,7 +159,8 @@ class SignDocument:
             # 3. The signature goes in, and the timestamp with it.
             if not _answered(held):
                 if held.wish.certificate is not None:
-                    return await self._progress.waiting_for_holder(held, "certificate", None)
+                    return await self._progress.waiting_for_holder(held, OUTSIDE, None)
+                checked = checked or await steps.check_again(held)
                 outcome = await steps.ask_for_signature(held)
                 if isinstance(outcome, SigningRequest):
                     return outcome
@@ -163,14 +168,14 @@ class SignDocument:
             checked = checked or await steps.check_again(held)
             try:
                 stamp = await steps.timestamp(held)
-                async with steps.filled(held, stamp, checked) as (file, reached):
+                async with steps.filled(held, stamp, checked) as filled:
                     # 4. Judge our own work, as a stranger would. Nothing leaves that we would not accept.
                     judgement, finished = await steps.judge(
-                        held, original, file, timestamped=stamp is not None
+                        held, original, filled.file, timestamped=stamp is not None
                     )
 
                     # 5. Keep it, record it, and only then say so.
-                    await steps.keep(held, file, finished)
+                    await steps.keep(held, filled.file, finished)
             except TimestampUnavailable as away:
                 problem = {"code": "timestamp-unavailable", "tried": list(away.tried)}
                 waiting = await self._progress.pending(held, RequestState.TIMESTAMP_PENDING, problem)
@@ -178,8 +183,8 @@ class SignDocument:
                 return waiting
             await steps.keep_evidence(held, checked)
             done = Delivered(
-                finished.sha256, finished.size, reached, finished.revision, judgement,
-                still_pending=not checked.established,
+                finished.sha256, finished.size, filled.reached, finished.revision, judgement,
+                still_pending=filled.owed,
             )  # fmt: skip
             request = await self._progress.delivered(held, done)
         await steps.clear(held)

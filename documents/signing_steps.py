@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -18,33 +19,30 @@ from documents.evidence import EvidenceKeeper
 from documents.finishing import Answer, Finished
 from documents.progress import Delivered, Progress
 from documents.requests import Held
-from documents.signer_check import Checked, SignerCheck, SignerOf
+from documents.signer_check import Checked, KeyRefused, MaterialOwed, SignerCheck, SignerOf
 from hsm.key import KeyDescription, KeyUnavailable, KeyVault, Refusal, Refused, Signed, SigningOrder, Waiting
 from signing import pades
+from signing.longterm import Material
 from signing.pades import Signer, Wish
 from signing.prepared import PreparedSignature
 from signing.profile import Level
-from signing.timestamping.source import TimestampSource, Token, obtain
+from signing.timestamping.source import TimestampSource, TimestampUnavailable, Token, obtain
+from signing.timestamping.token import read_token
 from signing.trust.anchors import TrustSnapshot
+from signing.verification.own_work import NotAccepted
 from signing.workshop import Workshop
 from storage.identifiers import uuid7
 from storage.store import KeptName, ObjectStore, WorkingName
 
+__all__ = ["KeyRefused", "SigningSteps", "Timestamping", "Tools"]
+
 HSM_ANSWERS_WITHIN = timedelta(minutes=15)
 HOLDER_ANSWERS_WITHIN = timedelta(minutes=60)
-FINISHED_WITHIN = timedelta(
-    days=30
-)  # the prepared file waits so long for time-stamps, then an operator looks
+# The prepared file waits so long for time-stamps, then an operator looks.
+FINISHED_WITHIN = timedelta(days=30)
+OWED = {"code": "revocation-unknown"}
 ATTEMPTS = 5  # LOST intents over the same bytes before an operator must look
 SECONDS, MEMORY = 120.0, 1 << 30  # of a child process, per file
-
-
-class KeyRefused(Exception):
-    """The key's holder would not sign."""
-
-    def __init__(self, reason: Refusal, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,15 @@ class Tools:
     evidence: EvidenceKeeper
     clock: Callable[[], datetime]
     later: Callable[[UUID], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A signed file, and whether more is owed than could be had."""
+
+    file: Path
+    reached: Level
+    owed: bool
 
 
 class SigningSteps:
@@ -176,9 +183,15 @@ class SigningSteps:
         raise KeyRefused(result.reason, result.detail)
 
     async def check_again(self, held: Held) -> Checked:
-        """After a wait or a restart: what is known of the certificate now belongs into the document."""
+        """After a wait or a restart, before the token is touched and before anything is released: whoever lost the
+        right to sign meanwhile, or a certificate that was revoked, signs nothing any more (V4, K2). Raises
+        CertificateRefused, KeyRefused."""
         prepared = _prepared(held)
-        return await self._.check.known(prepared.certificate, prepared.chain)
+        if held.wish.certificate is None and not _signed(held):
+            await self._signer_of(held)
+        return await self._.check.before(
+            SignerOf(prepared.certificate, prepared.chain, prepared.mechanism, prepared.key)
+        )
 
     async def timestamp(self, held: Held) -> Token | None:
         """Raises TimestampUnavailable."""
@@ -191,27 +204,32 @@ class SigningSteps:
         return await obtain(source, digest, hash_name=hash_name, trust=self._.trust(), now=self.now())
 
     @asynccontextmanager
-    async def filled(
-        self, held: Held, stamp: Token | None, checked: Checked
-    ) -> AsyncIterator[tuple[Path, Level]]:
-        """The signed file in scratch, at the highest level that can be had up to the one asked for (V4)."""
+    async def filled(self, held: Held, stamp: Token | None, checked: Checked) -> AsyncIterator[Filled]:
+        """The signed file in scratch, at the highest level that can be had up to the one asked for (V4). Raises
+        TimestampUnavailable."""
         prepared, password = _prepared(held), held.wish.password
-        wanted = prepared.level
-        if wanted >= Level.B_LT and not checked.established:
-            wanted = Level.B_T
-        material = (
-            await self._.check.material(checked, stamp.der if stamp else None)
-            if wanted >= Level.B_LT
-            else None
-        )
-        answer = Answer(_signature(held), stamp.der if stamp else None, material)
+        token = stamp.der if stamp else None
+        material = await self._material(checked, token) if prepared.level >= Level.B_LT else None
+        reached = prepared.level
+        if material is None and reached >= Level.B_LT:
+            reached = Level.B_T
         async with self._scratch() as file:
             async with self._.store.working.fetch(WorkingName(held.agency, _working(held))) as waiting:
-                shutil.copyfile(waiting, file)
+                await asyncio.to_thread(shutil.copyfile, waiting, file)
+            answer = Answer(_signature(held), token, material)
             await self._run(finishing.fill, prepared, file, answer, password=password)
-            if wanted >= Level.B_LTA:
+            if reached >= Level.B_LTA:
                 await self._archive(file, password)
-            yield file, wanted
+            yield Filled(file, reached, owed=not checked.established or reached != prepared.level)
+
+    async def _material(self, checked: Checked, token: bytes | None) -> Material | None:
+        """None: some of it cannot be had now, so that no level may be claimed that needs it."""
+        if not checked.established:
+            return None
+        try:
+            return await self._.check.material(checked, token)
+        except MaterialOwed:
+            return None
 
     async def _archive(self, file: Path, password: str | None) -> None:
         hole = await self._run(finishing.archive, file, room=self._.timestamping.room, password=password)
@@ -251,32 +269,49 @@ class SigningSteps:
     async def augment(self, held: Held) -> SigningRequest:
         """REVOCATION_PENDING: the signed document stands and was released at the level it reached; what could not be
         had then is asked for again, kept, and put into the document where a higher level was wanted."""
-        checked = await self.check_again(held)
-        if not checked.established or held.signed is None:
-            return await self._.progress.pending(
-                held, RequestState.REVOCATION_PENDING, {"code": "revocation-unknown"}
-            )
-        await self.keep_evidence(held, checked)
-        await self._.progress.checked(held, checked.to_stored())
-        level = _prepared(held).level
-        if not level >= Level.B_LT:
-            return await self._.progress.ended(held, RequestState.DONE, checked.warning())
-        password = held.wish.password
-        async with self._scratch() as file, self.original(held) as original:
+        if held.signed is None:
+            raise ValueError("nothing is signed")
+        async with self._scratch() as file:
             async with self._.store.kept.fetch(KeptName(held.agency, held.signed.sha256)) as signed:
-                shutil.copyfile(signed, file)
-            stamp = await self._run(finishing.timestamp_in, file, _prepared(held))
-            await self._run(
-                finishing.augment, file, await self._.check.material(checked, stamp), password=password
-            )
-            if level >= Level.B_LTA:
-                await self._archive(file, password)
-            judgement, finished = await self.judge(held, original, file, timestamped=True)
-            await self.keep(held, file, finished)
+                await asyncio.to_thread(shutil.copyfile, signed, file)
+            return await self._augmented(held, file)
+
+    async def _augmented(self, held: Held, file: Path) -> SigningRequest:
+        prepared, progress = _prepared(held), self._.progress
+        token = None
+        if prepared.level >= Level.B_T:
+            token = await self._run(finishing.timestamp_in, file, prepared)
+        at = read_token(token).time if token else None
+        checked = await self._.check.known(prepared.certificate, prepared.chain, at=at)
+        speaks_against = checked.warning()
+        if not checked.established and speaks_against is None:
+            return await progress.pending(held, RequestState.REVOCATION_PENDING, OWED)
+        await self.keep_evidence(held, checked)
+        await progress.checked(held, checked.to_stored())
+        if speaks_against is not None or not prepared.level >= Level.B_LT:
+            return await progress.ended(held, RequestState.DONE, speaks_against)
+        material = await self._material(checked, token)
+        if material is None:
+            return await progress.pending(held, RequestState.REVOCATION_PENDING, OWED)
+        await self._run(finishing.augment, file, material, password=held.wish.password)
+        if prepared.level >= Level.B_LTA:
+            try:
+                await self._archive(file, held.wish.password)
+            except TimestampUnavailable as away:
+                problem = {"code": "timestamp-unavailable", "tried": list(away.tried)}
+                return await progress.pending(held, RequestState.REVOCATION_PENDING, problem)
+        try:
+            async with self.original(held) as original:
+                judgement, finished = await self.judge(held, original, file, timestamped=True)
+        except NotAccepted as refused:
+            # What was released stands as it is; only this rendition of it is not.
+            problem = {"code": "augmentation-not-accepted", "detail": str(refused)[:500]}
+            return await progress.ended(held, RequestState.DONE, problem)
+        await self.keep(held, file, finished)
         done = Delivered(
-            finished.sha256, finished.size, level, finished.revision, judgement, still_pending=False
+            finished.sha256, finished.size, prepared.level, finished.revision, judgement, still_pending=False
         )
-        return await self._.progress.augmented(held, done)
+        return await progress.augmented(held, done)
 
     @asynccontextmanager
     async def _scratch(self) -> AsyncIterator[Path]:
@@ -300,6 +335,10 @@ def _signature(held: Held) -> bytes:
     if held.intent is None or held.intent.signature is None:
         raise ValueError("nothing is signed")
     return held.intent.signature
+
+
+def _signed(held: Held) -> bool:
+    return held.intent is not None and held.intent.signature is not None
 
 
 def _working(held: Held) -> UUID:
