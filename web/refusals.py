@@ -210,6 +210,11 @@ CERTIFICATE = dict(
             N_("Hãy hỏi người quản trị về danh sách tổ chức được tin cậy."),
         ),
         _certificate(
+            "WRONG_PURPOSE",
+            N_("Chứng thư không được cấp để ký văn bản."),
+            N_("Hãy dùng chứng thư được cấp để ký văn bản, hoặc hỏi tổ chức cấp chứng thư."),
+        ),
+        _certificate(
             "UNKNOWN_STATUS",
             N_("Chưa biết chứng thư còn hiệu lực hay đã bị thu hồi."),
             TRY_AGAIN_SOON,
