@@ -1,0 +1,172 @@
+"""A second reader beside our own (qpdf, through pikepdf): this file opens what was written as it opens what came before,
+and says which objects an update redefined and which it added.
+
+- What was signed must open without any mending; only the document as it came may need it.
+- An object is the same where its bytes are: the old bytes are a prefix, so equal places mean equal objects.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pikepdf
+
+Key = tuple[int, int]  # number and generation
+Place = tuple[int, int, int]  # 1, offset, 0; or 2, object stream, index
+
+READ_AT_ONCE = 16 << 20
+FAILURES = (pikepdf.PikepdfError, ValueError, TypeError, RuntimeError, OverflowError, KeyError, IndexError)
+_REFERENCE = re.compile(rb"(\d+) (\d+) R\b")
+_PLACE = re.compile(r"\(.*\)|: stream <.*?>|^.*?: ")
+
+
+class NotOpenedAlike(ValueError):
+    """qpdf does not see the file as it should be seen."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What qpdf sees. `entries` are the places of all objects; `mended` where the cross-references had to be found
+    again."""
+
+    pdf: pikepdf.Pdf
+    entries: Mapping[Key, Place]
+    mended: bool
+
+    @property
+    def highest(self) -> int:
+        return max((number for number, _ in self.entries), default=0)
+
+    def text(self, key: Key) -> bytes:
+        """The object as qpdf writes it, its own references unresolved; of a stream its dictionary."""
+        found = self.object(key)
+        shown = found.stream_dict if isinstance(found, pikepdf.Stream) else found
+        return shown.unparse(resolved=True)
+
+    def object(self, key: Key) -> pikepdf.Object:
+        with pikepdf.explicit_conversion():
+            found = self.pdf.get_object(*key)
+        if not isinstance(found, pikepdf.Object):
+            raise NotOpenedAlike(f"object {key} is none")
+        return found
+
+    def is_null(self, key: Key) -> bool:
+        with pikepdf.explicit_conversion():
+            return self.pdf.get_object(*key) is None
+
+
+@contextmanager
+def viewed(
+    path: Path, password: str | None, *, size: int | None = None, mend: bool = False
+) -> Iterator[View]:
+    """The file, or its first `size` bytes. Raises NotOpenedAlike."""
+    try:
+        pdf = _open(path, password, size, mend=mend)
+    except FAILURES as wrong:
+        raise NotOpenedAlike(f"it does not open: {str(wrong)[:200]}") from wrong
+    try:
+        if mend:
+            # qpdf mends when it meets the damage.
+            for key in list(pdf.get_xref_table()):
+                pdf.get_object(*key)
+        yield View(pdf, _places(pdf), mend)
+    except FAILURES as wrong:
+        if isinstance(wrong, NotOpenedAlike):
+            raise
+        raise NotOpenedAlike(f"it does not read: {str(wrong)[:200]}") from wrong
+    finally:
+        pdf.close()
+
+
+def _open(path: Path, password: str | None, size: int | None, *, mend: bool) -> pikepdf.Pdf:
+    # Streamed, not mapped: a file of gigabytes must not count as our memory. Pages are left as they stand.
+    source: Path | io.BytesIO | io.BufferedReader = path
+    if size is not None:
+        source = _begin(path, size)
+    return pikepdf.open(
+        source,
+        password=password or "",
+        attempt_recovery=mend,
+        suppress_warnings=True,
+        inherit_page_attributes=False,
+        access_mode=pikepdf.AccessMode.stream if size is None else pikepdf.AccessMode.default,
+    )
+
+
+def _places(pdf: pikepdf.Pdf) -> dict[Key, Place]:
+    return {
+        key: (1, one.offset or 0, 0)
+        if one.type == 1
+        else (one.type, one.obj_stream_number or 0, one.obj_stream_index or 0)
+        for key, one in pdf.get_xref_table().items()
+    }
+
+
+def _begin(path: Path, size: int) -> io.BytesIO | io.BufferedReader:
+    if size <= READ_AT_ONCE:
+        with path.open("rb") as file:
+            return io.BytesIO(file.read(size))
+    return io.BufferedReader(_Begin(path, size), READ_AT_ONCE >> 4)
+
+
+class _Begin(io.RawIOBase):
+    """The first bytes of a file, as if it ended there."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._file, self._size = path.open("rb", buffering=0), size
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(*((self._size + offset, 0) if whence == 2 else (offset, whence)))
+
+    def readinto(self, buffer: object) -> int:
+        view = memoryview(buffer)  # type: ignore[arg-type]
+        left = max(0, self._size - self._file.tell())
+        return self._file.readinto(view[:left])
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def warnings_of(view: View) -> set[str]:
+    """Without the places, which differ where a file grew."""
+    return {_PLACE.sub("", str(one)) for one in view.pdf.get_warnings()}
+
+
+def redefined(old: View, new: View) -> set[Key]:
+    """Objects whose place is another. An object that is lost in the new file must have been nothing in the old."""
+    if old.entries == new.entries:
+        return set()
+    moved = {key for key, place in old.entries.items() if new.entries.get(key) != place}
+    lost = {key for key in moved if key not in new.entries}
+    if any(not old.is_null(key) for key in lost):
+        raise NotOpenedAlike(f"objects {sorted(lost)[:5]} are gone")
+    return moved - lost
+
+
+def added(old: View, new: View) -> set[Key]:
+    return {key for key in new.entries if key not in old.entries}
+
+
+def referred(view: View, numbers: set[int]) -> set[int]:
+    """Which of these numbers something in the view refers to. An object that comes to life under a number that was
+    referred to before would change what was there."""
+    found: set[int] = set()
+    for key in view.entries:
+        try:
+            text = view.text(key)
+        except FAILURES:  # no object, or none that qpdf can read: nothing is referred to
+            continue
+        found |= {number for one, _ in _REFERENCE.findall(text) if (number := int(one)) in numbers}
+    return found
