@@ -36,9 +36,10 @@ PORT = "port"  # the file in the folder
 ALIVE_PATH = "/alive"
 TAKEN = 75  # exit status: somebody else listens there
 START_SECONDS, END_SECONDS, WATCH_SECONDS = 15.0, 5.0, 1.0
+ALIVE_SECONDS = 2.0  # in which a living server says so
 REQUEST_LIMIT = 16 * 1024  # bytes of an OCSP request
 AT_ONCE = 32  # requests
-SLOWEST = 5.0  # seconds that a caller may let us wait
+SLOWEST = 3.0  # seconds that a caller may let us wait
 FIRST_TRIES = 5
 
 
@@ -102,12 +103,12 @@ class DemonstrationServer:
     async def _alive(self) -> bool:
         """Whether the server of this very home answers. Raises AddressTaken when another one does."""
         try:
-            said = await asyncio.wait_for(_get(self.port, ALIVE_PATH), SLOWEST)
+            said = await asyncio.wait_for(_get(self.port, ALIVE_PATH), ALIVE_SECONDS)
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             return False
-        if said != mark_of(self.folder):
+        if said and said != mark_of(self.folder):
             raise AddressTaken(self.port)
-        return True
+        return bool(said)
 
     async def _watch(self) -> None:
         while True:
@@ -145,7 +146,8 @@ async def _started(folder: Path) -> DemonstrationServer:
         try:
             await server._until_alive()
         except AddressTaken:
-            # No certificate names the port yet: another one does as well.
+            await server._end()
+            # As long as no certificate names the port, another one does as well.
             if (folder / MADE).exists() or not left:
                 raise
             (folder / PORT).unlink(missing_ok=True)
