@@ -23,6 +23,8 @@ from signing.verification.report import rfc3339
 
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
+SUBJECT, VALIDITY = N_("Chủ thể"), N_("Hiệu lực")
+
 FAULTS = {
     Fault.NOT_CANONICAL: N_("Bản ghi không đúng dạng chuẩn, đã bị sửa."),
     Fault.ROW_DIFFERS: N_("Dòng trong bảng nói khác với nội dung bản ghi."),
@@ -160,8 +162,8 @@ def _confirmed(file: Path, fingerprint: str) -> Anchor:
 
 def _show_facts(facts: AnchorFacts) -> None:
     groups = " ".join(re.findall("..", facts.fingerprint.replace(":", "").replace(" ", "")))
-    tell(f"{words(N_('Chủ thể'))}: {facts.subject}")
-    tell(f"{words(N_('Hiệu lực'))}: {rfc3339(facts.not_before)} – {rfc3339(facts.not_after)}")
+    tell(f"{words(SUBJECT)}: {facts.subject}")
+    tell(f"{words(VALIDITY)}: {rfc3339(facts.not_before)} – {rfc3339(facts.not_after)}")
     tell(f"SHA-256: {groups}")
     if not facts.ca:
         tell(

@@ -46,11 +46,6 @@ FIX_SETTING = N_("Hãy sửa thiết đặt (docs/operations.md có bảng) rồ
 TROUBLES: Mapping[str, Line] = {
     # -- token
     "token-away": Line(N_("Thiết bị giữ khóa không trả lời: %(detail)s"), ASK_TOKEN),
-    "token-process-away": Line(N_("Tiến trình giữ thiết bị không chạy."), ASK_TOKEN),
-    "token-process-broken": Line(
-        N_("Thư mục của thiết bị giữ khóa không đọc được, hoặc sổ khóa bị hỏng: %(detail)s"),
-        N_("Hãy xem quyền của thư mục và tệp keys.json; nếu hỏng thì khôi phục từ bản sao lưu."),
-    ),
     "pin-refused": Line(
         N_("Thiết bị giữ khóa không nhận mã PIN. Dịch vụ không tự thử lại, để thiết bị không bị khóa."),
         N_("Hãy đặt mã PIN đúng vào tệp hoặc systemd credential, rồi khởi động lại tiến trình giữ thiết bị."),
@@ -142,9 +137,6 @@ TROUBLES: Mapping[str, Line] = {
         N_("Không có đủ nguồn giờ để đối chiếu: %(detail)s"),
         N_("Hãy đặt ít nhất hai máy chủ NTP độc lập trong ANTIN_CLOCK_SOURCES."),
     ),
-    "sources-silent": Line(
-        N_("Các nguồn giờ không trả lời: %(detail)s"), N_("Hãy xem mạng và tường lửa: cổng UDP 123.")
-    ),
     # -- certificates
     "certificate-expires": Line(N_("Chứng thư của khóa sắp hết hạn: %(detail)s"), RENEW),
     "certificate-expired": Line(N_("Chứng thư của khóa đã hết hạn: %(detail)s"), RENEW),
@@ -166,15 +158,8 @@ TROUBLES: Mapping[str, Line] = {
         N_("Chưa có nơi cấp dấu thời gian, nên chỉ ký được mức B-B."),
         N_("Hãy đặt ANTIN_TSA_URLS, hoặc tạo khóa time-stamping và cài chứng thư cho nó."),
     ),
-    "authority-not-trusted": Line(
-        N_("Tổ chức cấp dấu thời gian không nằm trong danh sách tin cậy: %(detail)s"),
-        N_("Hãy chạy antin trust add với chứng thư gốc của tổ chức đó."),
-    ),
     # -- jobs
     "jobs-away": Line(N_("Công việc chờ không chạy: %(detail)s"), ASK_DATABASE),
-    "jobs-late": Line(
-        N_("Có công việc chờ quá lâu: %(detail)s"), N_("Hãy xem nguồn mà công việc đang đợi, rồi xem nhật ký của dịch vụ.")
-    ),
     # -- settings
     "not-confined": Line(
         N_("Hệ điều hành không cho giới hạn các tiến trình đọc tệp: chúng còn với tới được mạng."),
@@ -188,17 +173,10 @@ TROUBLES: Mapping[str, Line] = {
         N_("Bản lưu nằm trong thư mục: người quản trị máy xóa được."),
         N_("Hãy dùng S3 có object lock (ANTIN_S3_ENDPOINT)."),
     ),
-    "weak-settings": Line(N_("Thiết đặt chưa an toàn: %(detail)s"), FIX_SETTING),
     "settings-wrong": Line(N_("Thiết đặt không dùng được: %(detail)s"), FIX_SETTING),
     "public-url-without-tls": Line(
         N_("Địa chỉ công khai không dùng https: mật khẩu và văn bản đi qua mạng không được che."),
         N_("Hãy đặt ANTIN_PUBLIC_URL bằng https, và cho proxy có TLS đứng trước dịch vụ."),
-    ),
-    "no-public-url": Line(
-        N_("Chưa có địa chỉ công khai, mà địa chỉ in trong mã QR là mãi mãi."), N_("Hãy đặt ANTIN_PUBLIC_URL.")
-    ),
-    "home-open": Line(
-        N_("Người dùng khác trên máy đọc được thư mục của dịch vụ: %(detail)s"), N_("Hãy đặt quyền 0700 cho thư mục đó.")
     ),
 }  # fmt: skip
 
