@@ -79,12 +79,10 @@ def _changed(
 ) -> dict[str, bytes]:
     """An object of its own is written anew; one that lies in its holder becomes a change of the holder."""
     key, owner = holder
-    number, generation = (node if node.is_indirect else owner).objgen
-    body = with_entries(node, changes, update.opened.strings(number, generation))
-    if not node.is_indirect:
-        return {key: body}
-    update.put(number, body, generation)
-    return {}
+    if node.is_indirect:
+        update.change(node, changes)
+        return {}
+    return {key: with_entries(node, changes, update.opened.strings(*owner.objgen))}
 
 
 def _for_signature(

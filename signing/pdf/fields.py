@@ -14,18 +14,9 @@ import pikepdf
 from signing.pdf.form import Field, form, names_in, root
 from signing.pdf.opening import NotOpened
 from signing.pdf.pages import is_array, is_dictionary
+from signing.pdf.tokens import Entry, NotPlain, array_at, dictionary_at
 from signing.pdf.update import Update
-from signing.pdf.values import (
-    array,
-    dictionary,
-    raw,
-    raw_members,
-    rectangle,
-    reference,
-    text,
-    with_entries,
-    written,
-)
+from signing.pdf.values import array, changed, dictionary, raw, rectangle, reference, text, written
 
 PRINT_AND_LOCKED = 4 | 128  # annotation flags (ISO 32000-1 table 165)
 SIGNATURES_EXIST, APPEND_ONLY = 1, 2
@@ -69,8 +60,8 @@ def fill(update: Update, field: Field, signature: bytes, appearance: bytes | Non
     if field.widget is field.node:
         changes |= shown
     else:
-        _change(update, field.widget, shown)
-    _change(update, field.node, changes)
+        update.change(field.widget, shown)
+    update.change(field.node, changes)
 
 
 def add(update: Update, name: str, signature: bytes, place: Place) -> bytes:
@@ -106,17 +97,26 @@ def register(update: Update, field: bytes | None, catalog_changes: Mapping[str, 
         entries = {"/Fields": array(field or b""), "/SigFlags": b"%d" % (SIGNATURES_EXIST | APPEND_ONLY)}
         changes["/AcroForm"] = update.add(dictionary(entries))
     else:
-        strings = update.opened.strings(*(found if found.is_indirect else catalog).objgen)
-        form_changes = _form_changes(update, found, field)
+        entries_of_form = update.entries(found) if found.is_indirect else _form_in(update, catalog)
+        form_changes = _form_changes(update, found, entries_of_form, field)
         if form_changes and found.is_indirect:
-            _change(update, found, form_changes)
+            update.change(found, form_changes)
         elif form_changes:
-            changes["/AcroForm"] = with_entries(found, form_changes, strings)
+            changes["/AcroForm"] = changed(entries_of_form, form_changes)
     if changes:
-        _change(update, catalog, changes)
+        update.change(catalog, changes)
 
 
-def _form_changes(update: Update, found: pikepdf.Object, field: bytes | None) -> dict[str, bytes]:
+def _form_in(update: Update, catalog: pikepdf.Object) -> list[Entry]:
+    try:
+        return dictionary_at(_standing(update.entries(catalog), "/AcroForm"))
+    except NotPlain as wrong:
+        raise NotOpened("damaged", f"the form: {wrong}") from wrong
+
+
+def _form_changes(
+    update: Update, found: pikepdf.Object, entries: Sequence[Entry], field: bytes | None
+) -> dict[str, bytes]:
     changes: dict[str, bytes] = {}
     flags = found.get("/SigFlags")
     known = flags if isinstance(flags, int) else 0
@@ -127,7 +127,7 @@ def _form_changes(update: Update, found: pikepdf.Object, field: bytes | None) ->
         if is_array(members) and members.is_indirect:
             _extend(update, members, field)
         else:
-            changes["/Fields"] = array(*_members(update, members, found), field)
+            changes["/Fields"] = _longer(members, entries, "/Fields", field)
     return changes
 
 
@@ -137,26 +137,27 @@ def _append(update: Update, holder: pikepdf.Object, key: str, member: bytes) -> 
     if is_array(members) and members.is_indirect:
         _extend(update, members, member)
     else:
-        _change(update, holder, {key: array(*_members(update, members, holder), member)})
+        update.change(holder, {key: _longer(members, update.entries(holder), key, member)})
 
 
 def _extend(update: Update, members: pikepdf.Object, member: bytes) -> None:
     number, generation = members.objgen
-    update.put(number, array(*_members(update, members, members), member), generation)
+    update.put(number, array(*update.members(members), member), generation)
 
 
-def _members(update: Update, members: object, holder: pikepdf.Object) -> list[bytes]:
+def _longer(members: object, entries: Sequence[Entry], key: str, member: bytes) -> bytes:
+    """The array that stands under this key of a dictionary, with one more; what is none begins anew."""
     if not is_array(members):
-        return []
-    strings = update.opened.strings(*holder.objgen)
-    return [written(one, strings) for one in raw_members(members)]
+        return array(member)
+    try:
+        return array(*array_at(_standing(entries, key)), member)
+    except NotPlain as wrong:
+        raise NotOpened("damaged", f"{key}: {wrong}") from wrong
 
 
-def _change(update: Update, node: pikepdf.Object, changes: Mapping[str, bytes]) -> None:
-    if not node.is_indirect:
-        raise NotOpened("damaged", "a field is not an object of its own")
-    number, generation = node.objgen
-    update.put(number, with_entries(node, changes, update.opened.strings(number, generation)), generation)
+def _standing(entries: Sequence[Entry], key: str) -> bytes:
+    """Of a key that stands twice readers take the last."""
+    return next((one.value for one in reversed(entries) if one.name == key), b"")
 
 
 def _flags(widget: pikepdf.Object) -> int:

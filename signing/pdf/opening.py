@@ -11,14 +11,15 @@ whether what is read is what stands there.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import pikepdf
 
 from signing.pdf.encryption import Encryption
+from signing.pdf.source import OBJECT, BytesAt, Place, Source
 from signing.pdf.values import Strings, literal
 
 TAIL = 4096  # bytes at the end in which `startxref` is looked for
@@ -28,10 +29,7 @@ READ_AT_ONCE = 16 * 1024**2
 LARGEST_MENDED = 256 * 1024**2
 LARGEST_TABLE_OFFSET = 9_999_999_999  # ten digits
 
-BytesAt = Callable[[int, int], bytes]  # offset, count
-
-_OBJECT = re.compile(rb"\s*(\d+)\s+(\d+)\s+obj\b")
-_STREAM_SECTION = re.compile(rb"\s*\d+\s+\d+\s+obj\b")
+_MENDED_IN_SILENCE = ("(trailer,", "(xref table,", "(xref stream,")
 _START = re.compile(rb"startxref\s*(\d+)")
 _REFERENCE = re.compile(rb"\b(\d{1,10}) (\d{1,5}) R\b")
 
@@ -54,8 +52,8 @@ class Section:
 
 @dataclass
 class Opened:
-    """A file open for one update. `previous` is None where its cross-references cannot be continued; then `table` has
-    every object of it: (number, generation) -> offset, or (object stream, index)."""
+    """A file open for one update. `previous` is None where its cross-references cannot be continued: then an update
+    tells where every object of `source` stands."""
 
     pdf: pikepdf.Pdf
     path: Path
@@ -63,7 +61,8 @@ class Opened:
     previous: Section | None
     next_number: int
     encryption: Encryption | None
-    table: dict[tuple[int, int], int | tuple[int, int]] = field(default_factory=dict)
+    source: Source
+    file: BinaryIO
 
     def strings(self, number: int, generation: int = 0) -> Strings | None:
         """How strings of this object are written; None where nothing is encrypted."""
@@ -78,6 +77,7 @@ class Opened:
 
     def close(self) -> None:
         self.pdf.close()
+        self.file.close()
 
     @property
     def streams(self) -> bool:
@@ -85,41 +85,49 @@ class Opened:
         objects in object streams."""
         if self.previous is not None:
             return self.previous.stream
-        return any(isinstance(place, tuple) for place in self.table.values())
+        return any(isinstance(place, tuple) for place in self.source.places.values())
 
 
 def open_for_update(path: Path, password: str | None = None) -> Opened:
     """Use it as short as can be: the file stays open. Raises NotOpened."""
     size = path.stat().st_size
-    with path.open("rb") as file:
+    file = path.open("rb")
+    try:
         bytes_at = _reader(file, size)
         _look_at_head(bytes_at(0, HEAD))
         previous = _newest_section(bytes_at, size)
         pdf, sound = _read(path, password)
-        try:
-            entries = pdf.get_xref_table()
-            whole = (
-                not sound
-                or previous is None
-                or _size_too_small(pdf, entries)
-                or bool(_told_wrong(bytes_at, entries))
-            )
-            if whole:
-                pdf.close()
-                pdf = _open_mending(path, password)
-                entries = _read_whole(pdf, bytes_at, size)
-            return Opened(
-                pdf=pdf,
-                path=path,
-                size=size,
-                previous=None if whole else previous,
-                next_number=_next_number(pdf, entries, sound=not whole),
-                encryption=_encryption(pdf),
-                table={key: _place(entry) for key, entry in entries.items()} if whole else {},
-            )
-        except BaseException:
+    except BaseException:
+        file.close()
+        raise
+    try:
+        entries = pdf.get_xref_table()
+        whole = (
+            not sound
+            or previous is None
+            or _size_too_small(pdf, entries)
+            or bool(_told_wrong(bytes_at, entries))
+        )
+        if whole:
             pdf.close()
-            raise
+            pdf = _open_mending(path, password)
+            entries = _read_whole(pdf, bytes_at, size)
+        encryption = _encryption(pdf)
+        places = {key: _place(entry) for key, entry in entries.items()}
+        return Opened(
+            pdf=pdf,
+            path=path,
+            size=size,
+            previous=None if whole else previous,
+            next_number=_next_number(pdf, entries, sound=not whole),
+            encryption=encryption,
+            source=Source(pdf, bytes_at, places, encryption),
+            file=file,
+        )
+    except BaseException:
+        pdf.close()
+        file.close()
+        raise
 
 
 def _reader(file: BinaryIO, size: int) -> BytesAt:
@@ -153,13 +161,15 @@ def _newest_section(bytes_at: BytesAt, size: int) -> Section | None:
     begin = bytes_at(start, 64)
     if begin.startswith(b"xref"):
         return Section(start, stream=False)
-    return Section(start, stream=True) if _STREAM_SECTION.match(begin) else None
+    return Section(start, stream=True) if OBJECT.match(begin) else None
 
 
 def _read(path: Path, password: str | None) -> tuple[pikepdf.Pdf, bool]:
     """Whether its cross-references could be read as they stand is the second value."""
     try:
-        return _open(path, password, mend=False), True
+        pdf = _open(path, password, mend=False)
+        # What qpdf lets pass in a trailer stops other readers; a whole table of our own leads none of them there.
+        return pdf, not any(mark in str(said) for said in pdf.get_warnings() for mark in _MENDED_IN_SILENCE)
     except pikepdf.PasswordError as wrong:
         raise _password(password) from wrong
     except (pikepdf.PikepdfError, ValueError, RuntimeError, OverflowError):
@@ -196,18 +206,18 @@ def _open_mending(path: Path, password: str | None) -> pikepdf.Pdf:
 def _told_wrong(
     bytes_at: BytesAt, entries: Mapping[tuple[int, int], pikepdf.XrefEntry]
 ) -> set[tuple[int, int]]:
-    """The objects that do not begin where the cross-references say."""
+    """The objects that do not begin where the cross-references say. At 0 no object can stand: readers pass that over."""
     wrong = set()
     for key, entry in entries.items():
-        if entry.type != 1:
+        if entry.type != 1 or not entry.offset:
             continue
-        found = _OBJECT.match(bytes_at(entry.offset or 0, 40))
+        found = OBJECT.match(bytes_at(entry.offset or 0, 40))
         if not found or (int(found[1]), int(found[2])) != key:
             wrong.add(key)
     return wrong
 
 
-def _place(entry: pikepdf.XrefEntry) -> int | tuple[int, int]:
+def _place(entry: pikepdf.XrefEntry) -> Place:
     if entry.type == 1:
         return entry.offset or 0
     return entry.obj_stream_number or 0, entry.obj_stream_index or 0
@@ -237,7 +247,9 @@ def _read_whole(pdf: pikepdf.Pdf, bytes_at: BytesAt, size: int) -> dict[tuple[in
         raise NotOpened(
             "damaged-cross-references", f"objects {sorted(lost)[:5]} are not where they are said to be"
         )
-    return {key: entry for key, entry in entries.items() if key not in wrong}
+    return {
+        key: entry for key, entry in entries.items() if key not in wrong and (entry.type == 2 or entry.offset)
+    }
 
 
 def _next_number(pdf: pikepdf.Pdf, entries: Iterable[tuple[int, int]], *, sound: bool) -> int:

@@ -7,10 +7,15 @@ The objects of an update are few and small, so they are held as bytes; the file 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pikepdf
+
 from signing.pdf.opening import LARGEST_TABLE_OFFSET, NotOpened, Opened
-from signing.pdf.values import array, dictionary, literal, raw, reference, written
+from signing.pdf.source import NotThere
+from signing.pdf.tokens import Entry
+from signing.pdf.values import array, changed, dictionary, literal, raw, reference, written
 
 TOKEN_END = b"\nendobj\n"
 
@@ -33,7 +38,31 @@ class Update:
         return self._next - 1
 
     def put(self, number: int, body: bytes, generation: int = 0) -> None:
-        self._bodies[number, generation] = body
+        """Raises NotOpened where a hostile file gives one object two parts to play."""
+        if self._bodies.setdefault((number, generation), body) != body:
+            raise NotOpened("damaged", f"object {number} plays two parts")
+
+    def change(self, node: pikepdf.Object, changes: Mapping[str, bytes]) -> None:
+        """Writes a dictionary that is an object of its own anew, with these entries instead of its own. Raises
+        NotOpened."""
+        if not node.is_indirect:
+            raise NotOpened("damaged", "a dictionary is no object of its own")
+        number, generation = node.objgen
+        self.put(number, changed(self.entries(node), changes), generation)
+
+    def entries(self, node: pikepdf.Object) -> list[Entry]:
+        """Of a dictionary that is an object of its own, as they stand in the file. Raises NotOpened."""
+        try:
+            return self.opened.source.dictionary(node.objgen)
+        except NotThere as wrong:
+            raise NotOpened("damaged", str(wrong)) from wrong
+
+    def members(self, node: pikepdf.Object) -> list[bytes]:
+        """Of an array likewise."""
+        try:
+            return self.opened.source.array(node.objgen)
+        except NotThere as wrong:
+            raise NotOpened("damaged", str(wrong)) from wrong
 
     def add(self, body: bytes) -> bytes:
         """A new object without strings; its reference."""
@@ -87,7 +116,9 @@ class Update:
     def _entries(self, places: dict[tuple[int, int], int]) -> dict[int, tuple[int, int, int]]:
         """number -> kind, place, generation or index; for a file that is mended the whole of it."""
         entries: dict[int, tuple[int, int, int]] = {}
-        for (number, generation), place in self.opened.table.items():
+        for (number, generation), place in (
+            self.opened.source.places.items() if self.opened.previous is None else ()
+        ):
             entries[number] = (1, place, generation) if isinstance(place, int) else (2, *place)
         for (number, generation), place in places.items():
             entries[number] = (1, place, generation)

@@ -5,10 +5,12 @@ A value stays bytes from here on: nothing that stood in a file is rounded, sorte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 
 import pikepdf
+
+from signing.pdf.tokens import Entry
 
 VIETNAM = timezone(timedelta(hours=7))
 
@@ -88,6 +90,12 @@ def raw_members(value: pikepdf.Object) -> list[pikepdf.Object]:
     """The members of an array as objects, never as Python's numbers, so that 1.50 stays 1.50."""
     with pikepdf.explicit_conversion():
         return list(iter(value))
+
+
+def changed(entries: Sequence[Entry], changes: Mapping[str, bytes]) -> bytes:
+    """A dictionary as it stands in a file, with these entries instead of its own."""
+    kept = b"".join(one.key + b" " + one.value for one in entries if one.name not in changes)
+    return b"<<" + kept + b"".join(name(key) + b" " + value for key, value in changes.items()) + b">>"
 
 
 def with_entries(

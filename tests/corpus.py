@@ -1,0 +1,174 @@
+"""Signs every PDF of a folder and asks strangers about each: `python -m tests.corpus FOLDER [--json FILE] [--match WORD]`.
+
+For files that we did not make and do not keep. Each is prepared and completed in a process of its own; then: the old bytes
+are a prefix, qpdf finds nothing that it did not find before, pdfsig and pyHanko call the signature valid over the whole
+file, and pdfium and poppler draw every page as before. Whatever fails of that is DAMAGED.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from hsm.key import Mechanism
+from signing import pades
+from signing.profile import Level
+from tests import strangers
+
+LONGEST, MOST_PAGES = 180, 12
+_CONTEXT = multiprocessing.get_context("fork")
+
+
+def signer() -> tuple[ec.EllipticCurvePrivateKey, pades.Signer]:
+    """A key for this run, with a certificate that it signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "DEMO signer of a test")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=30))
+    certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+    nobody = UUID(int=0)
+    return key, pades.Signer(
+        certificate, (), Mechanism.ECDSA_SHA256, "key", nobody, nobody, nobody, now + timedelta(days=1)
+    )
+
+
+def sign(file: Path, out: Path, wish: pades.Wish) -> pades.Signer:
+    """Prepared and completed; who signed."""
+    key, who = signer()
+    prepared = pades.prepare(file, out, wish=wish, signer=who)
+    signature = key.sign(prepared.to_sign, ec.ECDSA(hashes.SHA256()))
+    pades.complete(prepared, out, signature=signature)
+    return who
+
+
+def _one(file: Path, answer: Any) -> None:
+    warnings.simplefilter("ignore")
+    begun = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            answer.send(_judged(file, Path(folder)) | {"seconds": round(time.perf_counter() - begun, 3)})
+    except Exception as wrong:
+        answer.send({"result": "CRASHED", "why": f"{wrong!r:.300} {traceback.format_exc()[-600:]}"})
+
+
+def _judged(file: Path, folder: Path) -> dict[str, Any]:
+    out = folder / "signed.pdf"
+    wish = pades.Wish(Level.B_B, claimed_time=datetime.now(UTC), allow_javascript=True)
+    begun = time.perf_counter()
+    try:
+        who = sign(file, out, wish)
+    except pades.CannotSign as refused:
+        return {"result": "REFUSED", "why": str(refused.reason), "detail": refused.detail}
+    took = round(time.perf_counter() - begun, 3)
+    damages = [name for name, check in _CHECKS.items() if not check(file, out, folder)]
+    said = _pyhanko(out, who)
+    if said:
+        damages.append(said)
+    return {"result": "DAMAGED" if damages else "SIGNED", "why": "; ".join(damages), "took": took}
+
+
+def _prefix(file: Path, out: Path, _: Path) -> bool:
+    return out.read_bytes().startswith(file.read_bytes())
+
+
+def _qpdf(file: Path, out: Path, _: Path) -> bool:
+    order = {0: 0, 3: 1, 2: 2}
+    return order[strangers.qpdf_check(out)[0]] <= order[strangers.qpdf_check(file)[0]]
+
+
+def _pdfsig(_: Path, out: Path, __: Path) -> bool:
+    said = strangers.pdfsig(out)
+    return bool(said) and said[-1].validation == "Signature is Valid." and said[-1].whole
+
+
+def _pdfium(file: Path, out: Path, _: Path) -> bool:
+    return strangers.rendered(file, most=MOST_PAGES) == strangers.rendered(out, most=MOST_PAGES)
+
+
+def _poppler(file: Path, out: Path, folder: Path) -> bool:
+    pictures = []
+    for number, one in enumerate((file, out)):
+        (where := folder / str(number)).mkdir()
+        pictures.append(strangers.drawn_by_poppler(one, where, last=MOST_PAGES))
+    return pictures[0] == pictures[1]
+
+
+_CHECKS = {"prefix": _prefix, "qpdf": _qpdf, "pdfsig": _pdfsig, "pdfium": _pdfium, "poppler": _poppler}
+
+
+def _pyhanko(out: Path, who: pades.Signer) -> str:
+    """Strictly if the file allows that, else as leniently as it reads the file at all."""
+    said = ""
+    for strict in (True, False):
+        try:
+            last = strangers.pyhanko(out, who.certificate, strict=strict)[-1]
+        except Exception as wrong:
+            said += f" pyhanko strict={strict}: {wrong!r:.200}"
+            continue
+        whole = last.coverage is not None and last.coverage.name == "ENTIRE_FILE"
+        return (
+            ""
+            if last.intact and last.valid and whole
+            else f"pyhanko {last.intact} {last.valid} {last.coverage}"
+        )
+    return said
+
+
+def _watched(file: Path) -> dict[str, Any]:
+    mine, theirs = _CONTEXT.Pipe(duplex=False)
+    child = _CONTEXT.Process(target=_one, args=(file, theirs), daemon=True)
+    child.start()
+    theirs.close()
+    try:
+        return dict(mine.recv()) if mine.poll(LONGEST) else {"result": "HUNG", "why": f"{LONGEST} s"}
+    except EOFError:
+        return {"result": "CRASHED", "why": "the process died"}
+    finally:
+        child.kill()
+        child.join()
+        mine.close()
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("folder", type=Path)
+    asked.add_argument("--json", type=Path)
+    asked.add_argument("--match", default="")
+    asked.add_argument("--workers", type=int, default=2)
+    given = asked.parse_args()
+    files = sorted(one for one in given.folder.rglob("*.pdf") if given.match in str(one))
+    with ThreadPoolExecutor(given.workers) as workers:
+        answers = list(workers.map(_watched, files))
+    lines = [
+        {"file": str(file.relative_to(given.folder))} | one for file, one in zip(files, answers, strict=True)
+    ]
+    if given.json:
+        given.json.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    counted = Counter(
+        one["result"] if one["result"] == "SIGNED" else f"{one['result']} {one['why'][:60]}" for one in lines
+    )
+    for what, count in counted.most_common():
+        print(f"{count:5} {what}")
+    return 1 if any(one["result"] not in {"SIGNED", "REFUSED"} for one in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
