@@ -1,0 +1,197 @@
+"""What one update did to a PDF: this file compares two views, and names every difference that a reader could see (T3).
+
+- Nothing passes because it looks harmless: what is known to be a signature, a security store, a filled field and the like
+  is named so; whatever else can be reached in the signed revision and differs is a change of content or structure.
+- An object that stood nowhere but was referred to counts as well: to write it later is to change what was signed.
+- What may change (fields, annotations, the security store) is looked at apart. What can also be reached by another way,
+  as a picture or a font of a page, gets no such leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from signing.pdf.pages import is_dictionary
+from signing.verification.pdf_form import FormChanges
+from signing.verification.pdf_metadata import same_but_for_the_save
+from signing.verification.pdf_tree import pages_of
+from signing.verification.pdf_view import Key, View, entries, key_of, members, references, token
+
+SILENT = {"/Extensions", "/Version", "/Type"}  # of the catalog: what a later version of PDF is told by
+
+
+@dataclass(frozen=True)
+class Event:
+    """`kind` is of the closed list in `wording.CHANGES`. `mark` is the rectangle of a new visible signature."""
+
+    kind: str
+    page: int | None = None  # counted from 1
+    field: str | None = None
+    mark: tuple[float, float, float, float] | None = None
+
+
+def compare(older: View, newer: View) -> tuple[Event, ...]:
+    """Raises pikepdf's errors where an object cannot be read."""
+    newer.inherit(older)
+    return _Comparison(older, newer).events()
+
+
+class _Comparison:
+    def __init__(self, older: View, newer: View) -> None:
+        self.a, self.b = older, newer
+        self.found: dict[Event, None] = {}
+        self.explained: set[Key] = set()
+        places = older.places.keys() | newer.places.keys()
+        moved = (key for key in places if older.places.get(key) != newer.places.get(key))
+        self.changed = {key for key in moved if older.said(key) != newer.said(key)}
+
+    def events(self) -> tuple[Event, ...]:
+        a, b = self.a.pdf.trailer.get("/Root"), self.b.pdf.trailer.get("/Root")
+        if token(self.a.pdf.trailer.get("/Encrypt")) != token(self.b.pdf.trailer.get("/Encrypt")):
+            self.note("STRUCTURE")
+        if not self.changed and token(a) == token(b):
+            return tuple(self.found)
+        if not is_dictionary(a) or not is_dictionary(b):
+            self.note("STRUCTURE")
+            return tuple(self.found)
+        # 1. From the top down what may change, by its meaning.
+        self.pages_a = pages_of(self.a)
+        pages_changed = self.changed & self.pages_a.nodes or token(a.get("/Pages")) != token(b.get("/Pages"))
+        self.pages_b = pages_of(self.b) if pages_changed else self.pages_a
+        form = FormChanges(self)
+        form.compare(a.get("/AcroForm"), b.get("/AcroForm"))
+        self._catalog(entries(a), entries(b))
+        self.explain(a)
+        self._pages(form)
+        # 2. What can be reached in the older view, but for what was looked at apart, must be as it was.
+        self._everything_else(form)
+        return tuple(self.found)
+
+    # -- also for FormChanges
+
+    def note(self, kind: str, page: int | None = None, field: str | None = None, **more: object) -> None:
+        self.found[Event(kind, page, field, **more)] = None  # type: ignore[arg-type]
+
+    def explain(self, *things: object) -> None:
+        self.explained.update(key for key in map(key_of, things) if key is not None)
+
+    # -- the catalog
+
+    def _catalog(self, a: dict[str, object], b: dict[str, object]) -> None:
+        for name in a.keys() | b.keys():
+            if name in SILENT or name == "/AcroForm" or token(a.get(name)) == token(b.get(name)):
+                continue
+            if name == "/DSS":
+                self.note("SECURITY_STORE" if is_dictionary(b.get(name)) else "STRUCTURE")
+            elif name == "/Metadata":
+                self._metadata()
+            elif name == "/Pages":
+                self.explain(a.get(name))  # the pages themselves are compared
+            else:
+                self.note("STRUCTURE")
+
+    def _metadata(self) -> None:
+        if not same_but_for_the_save(self.a.pdf, self.b.pdf):
+            self.note("METADATA")
+
+    # -- pages
+
+    def _pages(self, form: FormChanges) -> None:
+        a, b = self.pages_a, self.pages_b
+        if a is not b:
+            if [key for key, _ in a.pages] != [key for key, _ in b.pages]:
+                self.note("PAGES_CHANGED")
+                return
+            # The tree itself: what its nodes hand down to pages must be as it was.
+            self.explained |= a.nodes
+            if a.handed_down != b.handed_down:
+                self.note("PAGE_CONTENT")
+        for number, (page_a, page_b) in enumerate(zip(a.pages, b.pages, strict=True), 1):
+            self._page(number, page_a, page_b, form)
+
+    def _page(
+        self,
+        number: int,
+        page_a: tuple[Key | None, object],
+        page_b: tuple[Key | None, object],
+        form: FormChanges,
+    ) -> None:
+        key, node = page_a
+        if key is None or key in self.changed:
+            a, b = entries(node), entries(page_b[1])
+            for name in a.keys() | b.keys():
+                if name not in {"/Annots", "/Tabs"} and token(a.get(name)) != token(b.get(name)):
+                    self.note("PAGE_CONTENT", number)
+            self.explain(node)
+        listed_a, listed_b = a_and_b = tuple(entries(one[1]).get("/Annots") for one in (page_a, page_b))
+        if key is None or key in self.changed or key_of(listed_a) in self.changed:
+            self.explain(*a_and_b)
+            form.annotations(number, members(listed_a), members(listed_b))
+
+    # -- everything else
+
+    def _everything_else(self, form: FormChanges) -> None:
+        a = self.a
+        apart = form.apart()
+        root = key_of(a.pdf.trailer.get("/Root"))
+        store = references(a.pdf.Root.get("/DSS"))
+        told = references(a.pdf.Root.get("/Metadata")) + references(a.pdf.trailer.get("/Info"))
+        # 1. The content: all that is reached by no way that was looked at apart.
+        skipped = {(root, "/DSS"), (root, "/Metadata"), *apart.skipped}
+        content = self._reached([root] if root else [], skipped)
+        for key in self.changed & content - self.explained:
+            self._content(key)
+        if apart.typed & self.changed & self._misused(content, apart.typed):
+            self.note("STRUCTURE")
+        # 2. What was looked at apart, in this order: what an annotation shares with a field is the annotation's.
+        for number, keys in apart.annotations:
+            if self.changed & self._reached(keys, skipped) - content - apart.typed - self.explained:
+                self.note("ANNOTATION", number)
+        for name, keys in apart.appearances.items():
+            if self.changed & self._reached(keys, skipped) - content - self.explained:
+                form.appearance_changed(name)
+        form.tell_appearances()
+        if self.changed & self._reached(store, set()) - content - self.explained:
+            self.note("SECURITY_STORE")
+        if self.changed & self._reached(told, set()) - content or self._info_replaced():
+            self._metadata()
+
+    def _info_replaced(self) -> bool:
+        return token(self.a.pdf.trailer.get("/Info")) != token(self.b.pdf.trailer.get("/Info"))
+
+    def _reached(self, start: Iterable[Key], skipped: set[tuple[Key | None, str]]) -> set[Key]:
+        reached: set[Key] = set()
+        stack = list(start)
+        while stack:
+            key = stack.pop()
+            if key in reached:
+                continue
+            reached.add(key)
+            stack += [to for name, to in self.a.edges(key) if (key, name) not in skipped]
+        return reached
+
+    def _misused(self, content: set[Key], typed: set[Key]) -> set[Key]:
+        """Fields and lists of annotations that something refers to as if they were a picture, font or the like."""
+        return {
+            to
+            for key in content
+            for name, to in self.a.edges(key)
+            if to in typed and name not in FIELD_WAYS and name != "[]"
+        }
+
+    def _content(self, key: Key) -> None:
+        """Which page shows it? Only now, when something is wrong, it is worth looking."""
+        for number, (page, _) in enumerate(self.pages_a.pages[:1000], 1):
+            if page is not None:
+                skipped: set[tuple[Key | None, str]] = {(page, "/Parent"), (page, "/Annots"), (page, "/B")}
+                if key == page or key in self._reached([page], skipped):
+                    self.note("PAGE_CONTENT", number)
+                    return
+        self.note("STRUCTURE")
+
+
+FIELD_WAYS = frozenset({
+    "/Kids", "/Parent", "/Fields", "/Annots", "/Obj", "/T", "/CO", "/Popup", "/IRT", "/AcroForm", "/Dest", "/D", "/P",
+    "/Pg", "/Ref", "/Data", "/Target", "/Nums",
+})  # fmt: skip

@@ -1,0 +1,303 @@
+"""What an update did to the form of a PDF and to the annotations of its pages: this file tells signing from filling in,
+and filling in from changing what a field shows (T3).
+
+- A field that carried a signature is sealed: nothing in it or of its look may change.
+- A field is filled in when its value changes. A look that changes alone shows other words than those that stand there.
+- A new field is let in only for a signature, and only without actions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pikepdf
+
+from signing.pdf.pages import box, is_array, is_dictionary
+from signing.verification.pdf_tree import Pages
+from signing.verification.pdf_view import Key, TooMuch, View, entries, key_of, members, references, token
+
+MOST_FIELDS = 200_000
+DEEPEST = 64
+WITH_A_SIGNATURE = {"/AP", "/MK", "/DA", "/F", "/BS", "/DR", "/Border", "/P", "/NM", "/H", "/M", "/AS", "/Q"}
+VALUES = {"/V", "/AS", "/I", "/RV"}
+
+
+class Comparison(Protocol):
+    a: View
+    b: View
+    changed: set[Key]
+    pages_a: Pages
+    pages_b: Pages
+
+    def note(self, kind: str, page: int | None = None, field: str | None = None, **more: object) -> None: ...
+    def explain(self, *things: object) -> None: ...
+
+
+@dataclass
+class _Field:
+    name: str
+    kind: object  # /FT
+    sealed: bool
+    value_changed: bool = False
+    looks_changed: bool = False
+    filled: object = None  # the new signature dictionary
+    widgets: list[object] = field(default_factory=list)  # of the newer view
+    appearance: list[Key] = field(default_factory=list)
+
+
+@dataclass
+class Apart:
+    """What the comparison of all else leaves out, and looks at by itself."""
+
+    typed: set[Key]
+    skipped: set[tuple[Key | None, str]]
+    annotations: list[tuple[int, list[Key]]]
+    appearances: dict[str, list[Key]]
+
+
+class FormChanges:
+    def __init__(self, comparison: Comparison) -> None:
+        self._c = comparison
+        self._fields: dict[str, _Field] = {}
+        self._typed: set[Key] = set()
+        self._skipped: set[tuple[Key | None, str]] = set()
+        self._new: dict[Key, str] = {}  # widgets of new signature fields
+        self._seen: set[Key] = set()
+        self._visited = 0
+
+    def compare(self, a: object, b: object) -> None:
+        c = self._c
+        before, after = entries(a), entries(b)
+        if before and not after:
+            c.note("FORM_CHANGED")
+            return
+        c.explain(a)
+        self._typed.update(key for key in (key_of(a),) if key)
+        for name in before.keys() | after.keys():
+            if name not in {"/Fields", "/SigFlags", "/DR"} and token(before.get(name)) != token(
+                after.get(name)
+            ):
+                added = name == "/DA" and name not in before
+                calmed = name == "/NeedAppearances" and after.get(name) is not True
+                if not added and not calmed:
+                    c.note("FORM_CHANGED")
+        if "/DR" in before:
+            self._only_more(before["/DR"], after.get("/DR"), depth=0)
+        self._list(before.get("/Fields"), after.get("/Fields"), _Field("", None, sealed=False), 0)
+
+    def _only_more(self, a: object, b: object, *, depth: int) -> None:
+        """Resources for fields may be added to, never replaced."""
+        before, after = entries(a), entries(b)
+        self._c.explain(a)
+        for name, value in before.items():
+            if depth == 0 and is_dictionary(value) and is_dictionary(after.get(name)):
+                self._only_more(value, after[name], depth=1)
+            elif token(value) != token(after.get(name)):
+                self._c.note("FORM_CHANGED")
+
+    # -- fields
+
+    def _list(self, a: object, b: object, above: _Field, depth: int) -> None:
+        self._c.explain(a)
+        self._typed.update(key for key in (key_of(a),) if key)
+        old, new = members(a), members(b)
+        wanted = [token(one) for one in old]
+        there = {token(one): one for one in new}
+        if not _in_order(wanted, [token(one) for one in new]):
+            self._gone(old, there, above)
+        for one, said in zip(old, wanted, strict=True):
+            if said in there:
+                self._field(one, there[said], above, depth)
+        known = set(wanted)
+        for said, one in there.items():
+            if said not in known:
+                self._new_field(one, above, depth)
+
+    def _gone(self, old: list[object], there: dict[bytes, object], above: _Field) -> None:
+        signed = above.sealed or any(
+            token(one) not in there and is_dictionary(entries(one).get("/V")) for one in old
+        )
+        self._c.note("SIGNATURE_CHANGED" if signed else "FORM_CHANGED")
+
+    def _field(self, a: object, b: object, above: _Field, depth: int) -> None:
+        key = key_of(a)
+        self._count(depth)
+        if not is_dictionary(a) or (key is not None and key in self._seen):
+            return
+        if key is not None:
+            self._seen.add(key)
+            self._typed.add(key)
+        before, after = entries(a), entries(b)
+        mine = self._mine(before, above)
+        mine.widgets.append(b)
+        mine.appearance += references(before.get("/AP"))
+        self._skipped.add((key, "/AP"))
+        if mine.kind != "/Sig":
+            self._skipped.add((key, "/V"))
+        self._value_in_place(before.get("/V"), mine)
+        if key is None or key in self._c.changed:
+            self._c.explain(a)
+            self._differences(before, after, mine)
+        if is_array(before.get("/Kids")) or is_array(after.get("/Kids")):
+            self._list(before.get("/Kids"), after.get("/Kids"), mine, depth + 1)
+
+    def _mine(self, entries_: dict[str, object], above: _Field) -> _Field:
+        """The field that a node belongs to: its own where it has a name, else the one above it."""
+        kind = entries_.get("/FT", above.kind)
+        if "/T" not in entries_ and above.name:
+            return above
+        name = _joined(above.name, entries_.get("/T"))
+        sealed = above.sealed or (kind == "/Sig" and is_dictionary(entries_.get("/V")))
+        mine = _Field(name, kind, sealed)
+        while name in self._fields:  # names may stand twice; each is a field of its own here
+            name += "\0"
+        self._fields[name] = mine
+        return mine
+
+    def _value_in_place(self, value: object, mine: _Field) -> None:
+        key = key_of(value)
+        if key is None or key not in self._c.changed:
+            return
+        if mine.kind == "/Sig":
+            self._c.note("SIGNATURE_CHANGED", field=mine.name)
+            self._c.explain(value)
+        else:
+            mine.value_changed = True
+
+    def _differences(self, before: dict[str, object], after: dict[str, object], mine: _Field) -> None:
+        differing = {
+            name
+            for name in (before.keys() | after.keys()) - {"/Kids"}
+            if token(before.get(name)) != token(after.get(name))
+        }
+        if mine.sealed:
+            if differing - {"/P"}:
+                self._c.note("SIGNATURE_CHANGED", field=mine.name)
+        elif mine.kind == "/Sig":
+            self._signature_differences(differing, after, mine)
+        else:
+            if isinstance(after.get("/V"), pikepdf.Stream) or differing - VALUES - {"/AP", "/M"}:
+                self._c.note("FORM_CHANGED", field=mine.name)
+            mine.value_changed |= bool(differing & VALUES)
+            mine.looks_changed |= "/AP" in differing
+
+    def _signature_differences(self, differing: set[str], after: dict[str, object], mine: _Field) -> None:
+        if "/V" in differing and is_dictionary(after.get("/V")):
+            mine.filled = after["/V"]
+        elif "/V" in differing:
+            self._c.note("FORM_CHANGED", field=mine.name)
+        if differing - WITH_A_SIGNATURE - {"/V"}:
+            self._c.note("FORM_CHANGED", field=mine.name)
+        mine.looks_changed |= bool(differing - {"/V", "/M", "/P"})
+
+    def _new_field(self, node: object, above: _Field, depth: int) -> None:
+        self._count(depth)
+        found = entries(node)
+        if above.sealed:
+            self._c.note("SIGNATURE_CHANGED", field=above.name)
+            return
+        kids = members(found.get("/Kids"))
+        name, kind = _joined(above.name, found.get("/T")), found.get("/FT", above.kind)
+        if any("/T" in entries(kid) for kid in kids):
+            for kid in kids:
+                self._new_field(kid, _Field(name, kind, sealed=False), depth + 1)
+            return
+        if kind != "/Sig" or ("/T" not in found and above.kind == "/Sig"):
+            self._c.note("FORM_CHANGED", field=name or None)
+            return
+        nodes = [node, *kids]
+        if any({"/A", "/AA"} & entries(one).keys() for one in nodes):
+            self._c.note("STRUCTURE")
+        self._new.update({key: name for key in map(key_of, nodes) if key is not None})
+        value = found.get("/V")
+        new = _Field(name, kind, sealed=False, filled=value if is_dictionary(value) else None, widgets=nodes)
+        if new.filled is None:
+            self._c.note("SIGNATURE_FIELD", field=name)
+        while name in self._fields:
+            name += "\0"
+        self._fields[name] = new
+
+    def _count(self, depth: int) -> None:
+        self._visited += 1
+        if self._visited > MOST_FIELDS or depth > DEEPEST:
+            raise TooMuch("the form has no end")
+
+    # -- annotations of a page
+
+    def annotations(self, page: int, a: list[object], b: list[object]) -> None:
+        known = [token(one) for one in a]
+        if not _in_order(known, [token(one) for one in b]):
+            there = {token(one) for one in b}
+            gone = [one for one, said in zip(a, known, strict=True) if said not in there]
+            fields = any(key_of(one) in self._typed for one in gone)
+            self._c.note("FORM_CHANGED" if fields else "ANNOTATION", page)
+        for one in b:
+            if token(one) not in known and key_of(one) not in self._new:
+                widget = entries(one).get("/Subtype") == "/Widget"
+                self._c.note("FORM_CHANGED" if widget else "ANNOTATION", page)
+
+    # -- for the comparison of all else
+
+    def apart(self) -> Apart:
+        c = self._c
+        listed: list[tuple[int, list[Key]]] = []
+        for number, (key, node) in enumerate(c.pages_a.pages, 1):
+            annotations = entries(node).get("/Annots")
+            if annotations is None:
+                continue
+            self._skipped.add((key, "/Annots"))
+            held = key_of(annotations)
+            if held is not None:
+                self._typed.add(held)
+            keys = [one for each in members(annotations) for one in references(each)]
+            listed.append((number, [one for one in keys if one not in self._typed]))
+        looks = {name: one.appearance for name, one in self._fields.items() if one.appearance}
+        return Apart(self._typed, self._skipped, listed, looks)
+
+    def appearance_changed(self, name: str) -> None:
+        self._fields[name].looks_changed = True
+
+    def tell_appearances(self) -> None:
+        """What came of each field, now that all of it is known."""
+        for one in self._fields.values():
+            if one.sealed:
+                if one.looks_changed or one.value_changed:
+                    self._c.note("SIGNATURE_CHANGED", field=one.name)
+            elif one.filled is not None:
+                self._signed(one)
+            elif one.value_changed:
+                self._c.note("FORM_FILLING", field=one.name)
+            elif one.looks_changed:
+                self._c.note("FIELD_APPEARANCE", field=one.name)
+
+    def _signed(self, one: _Field) -> None:
+        value = entries(one.filled)
+        stamp = value.get("/Type") == "/DocTimeStamp" or value.get("/SubFilter") == "/ETSI.RFC3161"
+        kind = "DOCUMENT_TIMESTAMP" if stamp else "SIGNATURE"
+        marks = [(widget, box(entries(widget).get("/Rect"))) for widget in one.widgets]
+        shown = [(widget, mark) for widget, mark in marks if mark is not None]
+        for widget, mark in shown:
+            self._c.note(kind, self._page_of(widget), one.name, mark=mark)
+        if not shown:
+            self._c.note(kind, field=one.name)
+
+    def _page_of(self, widget: object) -> int | None:
+        mine, wanted = key_of(widget), key_of(entries(widget).get("/P"))
+        for number, (key, node) in enumerate(self._c.pages_b.pages, 1):
+            if key is not None and key == wanted:
+                return number
+            if wanted is None and mine in [key_of(one) for one in members(entries(node).get("/Annots"))]:
+                return number
+        return None
+
+
+def _in_order(wanted: list[bytes], there: list[bytes]) -> bool:
+    """Whether all that is wanted stands there, in this order."""
+    rest = iter(there)
+    return all(one in rest for one in wanted)
+
+
+def _joined(above: str, name: object) -> str:
+    mine = str(name) if isinstance(name, pikepdf.Object) else ""
+    return ".".join(one for one in (above, mine) if one)

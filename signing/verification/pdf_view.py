@@ -1,0 +1,174 @@
+"""A PDF as it stood at the end of one of its revisions: this file opens it there and compares objects between two ends.
+
+- qpdf (by pikepdf) reads the file up to an end as if the rest had never been written, and mends nothing.
+- Objects are compared by what they say, not by how they are written; a reference is compared as a reference, and what it
+  leads to by itself. So each object is looked at once, however many ways lead to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import pikepdf
+
+from signing.pdf.pages import is_array, is_dictionary
+
+Key = tuple[int, int]  # object number, generation
+Place = tuple[int, ...]
+AT_ONCE = 8 << 20  # bytes
+MOST_OBJECTS = 500_000
+PDF_ERRORS = (
+    pikepdf.PikepdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError,
+    NotImplementedError,
+)  # fmt: skip
+"""What reading a stranger's objects raises."""
+
+_REFERENCE = re.compile(rb"(?<![\w.+-])(\d{1,10}) (\d{1,5}) R(?![\w])")
+
+
+class TooMuch(Exception):
+    """More objects than we look at."""
+
+
+class Upto(io.RawIOBase):
+    """The first `size` bytes of an open file, as a file."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size, self._at = file, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._file.seek(self._at)
+        wanted = max(0, min(len(buffer), self._size - self._at))
+        read = self._file.read(wanted)
+        buffer[: len(read)] = read
+        self._at += len(read)
+        return len(read)
+
+
+@dataclass
+class View:
+    """An open revision. `places` tells where each object stands; the same place is the same object in every view."""
+
+    pdf: pikepdf.Pdf
+    end: int
+    places: dict[Key, Place]
+    _edges: dict[Key, tuple[tuple[str, Key], ...]] = field(default_factory=dict)
+
+    def said(self, key: Key) -> bytes:
+        """All that an object says; a stream's bytes as their digest."""
+        found = self.pdf.get_object(*key)
+        if not isinstance(found, pikepdf.Object):
+            return repr(found).encode()
+        if found._type_code == pikepdf.ObjectType.stream:
+            packed = hashlib.sha256(found.read_raw_bytes()).digest()
+            return found.stream_dict.unparse(resolved=True) + b" stream " + packed
+        return found.unparse(resolved=True)
+
+    def edges(self, key: Key) -> tuple[tuple[str, Key], ...]:
+        """(entry, object referred to) of an object; strings that look like references count as such."""
+        known = self._edges.get(key)
+        if known is None:
+            known = self._edges[key] = tuple(self._look(key)) if key in self.places else ()
+        return known
+
+    def _look(self, key: Key) -> Iterator[tuple[str, Key]]:
+        found = self.pdf.get_object(*key)
+        if not isinstance(found, pikepdf.Object):
+            return
+        if found._type_code == pikepdf.ObjectType.stream:
+            found = found.stream_dict
+        if is_dictionary(found):
+            for name, value in found.items():
+                yield from ((name, one) for one in references(value))
+        else:
+            yield from (("[]", one) for one in references(found, resolved=True))
+
+    def inherit(self, older: View) -> None:
+        """What an older view knows of objects that are still the same."""
+        for key, known in older._edges.items():
+            if self.places.get(key) == older.places.get(key) is not None:
+                self._edges[key] = known
+
+
+def open_view(file: Path, opened: BinaryIO, end: int, password: str | None, *, whole: bool) -> View:
+    """Raises pikepdf's errors where it cannot be read as it stands, and TooMuch."""
+    source = file if whole else io.BufferedReader(Upto(opened, end), 1 << 16)
+    pdf = pikepdf.open(
+        source,
+        password=password or "",
+        attempt_recovery=False,
+        suppress_warnings=True,
+        inherit_page_attributes=False,
+        access_mode=pikepdf.AccessMode.stream if whole else pikepdf.AccessMode.default,
+    )
+    return View(pdf, end, _places(pdf))
+
+
+def _places(pdf: pikepdf.Pdf) -> dict[Key, Place]:
+    table = pdf.get_xref_table()
+    if len(table) > MOST_OBJECTS:
+        raise TooMuch(f"{len(table)} objects")
+    plain: dict[Key, Place] = {key: (one.offset or 0,) for key, one in table.items() if one.type == 1}
+    for key, one in table.items():
+        if one.type == 2:
+            holder = one.obj_stream_number or 0
+            # Where the stream of objects was written anew, everything in it was.
+            plain[key] = (holder, one.obj_stream_index or 0, *plain.get((holder, 0), (0,))[:1])
+    return plain
+
+
+def token(value: object) -> bytes:
+    """What a value says by itself: a reference stays one."""
+    if isinstance(value, pikepdf.Object):
+        if value.is_indirect:
+            return b"%d %d R" % value.objgen
+        return value.unparse()
+    return repr(value).encode()
+
+
+def references(value: object, *, resolved: bool = False) -> list[Key]:
+    if not isinstance(value, pikepdf.Object):
+        return []
+    if value.is_indirect and not resolved:
+        return [value.objgen]
+    if value._type_code == pikepdf.ObjectType.stream:
+        return []
+    said = value.unparse(resolved=resolved)
+    return [(int(number), int(generation)) for number, generation in _REFERENCE.findall(said)]
+
+
+def key_of(value: object) -> Key | None:
+    """The object's number, where it is one by itself."""
+    return value.objgen if isinstance(value, pikepdf.Object) and value.is_indirect else None
+
+
+def entries(value: object) -> dict[str, object]:
+    """Of a dictionary; nothing of anything else."""
+    return dict(value.items()) if is_dictionary(value) else {}
+
+
+def members(value: object) -> list[object]:
+    """Of an array; nothing of anything else."""
+    found: list[object] = []
+    if is_array(value):
+        found += list(value)
+    return found
