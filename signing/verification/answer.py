@@ -1,20 +1,40 @@
-"""The door of verification: this file takes a file and a question, and always answers with a report."""
+"""The door of verification: this file takes a file and a question, and always answers with a report (V8).
+
+The file is read in a child process without network, judged here. Whatever goes wrong on our side is our own limit: never
+"forged", and never remembered.
+"""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from signing.trust.revocation import Revocation
-from signing.verification.pdf import Question
+from signing.verification.pdf import Question, judge
+from signing.verification.pdf_facts import CannotRead, Facts
+from signing.verification.pdf_reading import read_pdf
 from signing.verification.report import Finding, Report, Severity, Verdict
 from signing.workshop import Workshop
+
+SECONDS = 60.0  # for reading one file
+MEMORY = 1 << 30  # bytes, for reading one file
+log = logging.getLogger(__name__)
 
 
 async def answer(
     path: Path, question: Question, *, workshop: Workshop, revocation: Revocation | None
 ) -> Report:
     """`revocation` None: nothing but what came with the file or was supplied. Total: raises nothing."""
-    return _unreadable(question, Finding("OUR_LIMIT", Severity.ERROR))
+    try:
+        # 1. Read, in a child.
+        facts: Facts = await workshop.run(read_pdf, path, question.password, seconds=SECONDS, memory=MEMORY)
+        # 2. Judged, here.
+        return await judge(facts, question, revocation)
+    except CannotRead as wrong:
+        return _unreadable(question, Finding(wrong.code, Severity.ERROR))
+    except Exception:
+        log.exception("a verification that did not come to its end")
+        return _unreadable(question, Finding("OUR_LIMIT", Severity.ERROR))
 
 
 def _unreadable(question: Question, why: Finding) -> Report:

@@ -51,7 +51,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class Policy:
-    """`purposes`: OIDs of which one must stand in an ExtendedKeyUsage (V5). `max_age`: V4."""
+    """`purposes`: OIDs that an ExtendedKeyUsage may name beside those that always do (V5). `max_age`: V4."""
 
     name: str
     max_age: timedelta
