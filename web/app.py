@@ -33,7 +33,7 @@ from web.metrics import Metrics
 Opener = Callable[[], AbstractAsyncContextManager[Rooms]]
 
 BARE = {
-    400: Fault.BAD_FORM,
+    400: Fault.INVALID,  # a body of JSON that is none
     404: Fault.NOT_FOUND,
     405: Fault.METHOD_NOT_ALLOWED,
     413: Fault.BODY_TOO_LARGE,

@@ -116,7 +116,7 @@ def serve(wishes: Wishes) -> Iterator[Callable[..., Served]]:
         thread.start()
 
         def end() -> None:
-            servers[0].should_exit = servers[0].force_exit = True
+            servers[0].should_exit = True
             thread.join(20)
             assert not thread.is_alive()
 

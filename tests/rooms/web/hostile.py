@@ -49,9 +49,14 @@ def deep() -> bytes:
 
 def bomb(size: int) -> bytes:
     """A cross-reference stream of about a thousandth of the `size` bytes that it unpacks to."""
-    packer = zlib.compressobj(6)
     zeros = bytes(1 << 22)
-    packed = b"".join(packer.compress(zeros) for _ in range(size // len(zeros))) + packer.flush()
+    packer = zlib.compressobj(9, wbits=-15)
+    block = packer.compress(zeros) + packer.flush(
+        zlib.Z_FULL_FLUSH
+    )  # may be repeated: it looks back at nothing
+    count = size // len(zeros)
+    checksum = (count * len(zeros) % 65521 << 16 | 1).to_bytes(4, "big")  # Adler-32 of zeros (RFC 1950 8.2)
+    packed = b"\x78\xda" + block * count + zlib.compressobj(wbits=-15).flush() + checksum
     head = b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 2 0 R >>\nendobj\n"
     body = (
         b"3 0 obj\n<< /Type /XRef /W [1 4 2] /Root 1 0 R /Filter /FlateDecode /Size %d /Length %d >>\nstream\n"

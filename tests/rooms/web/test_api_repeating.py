@@ -55,23 +55,21 @@ async def test_keys_belong_to_one_caller(api: Api) -> None:
 
 
 async def test_while_the_first_is_at_work_others_wait(api: Api) -> None:
-    paper, held = letter(), asyncio.Event()
+    paper, reading, held = letter(), asyncio.Event(), asyncio.Event()
 
     async def slowly() -> AsyncIterator[bytes]:
         yield paper[:100]
+        reading.set()
         await held.wait()
         yield paper[100:]
 
     first = asyncio.create_task(api.http.post("/api/v1/documents", content=slowly(), headers=PDF | KEY))
-    for _ in range(200):
-        waiting = await api.http.post("/api/v1/documents", content=paper, headers=PDF | KEY)
-        if waiting.status_code == 409:
-            break
-        await asyncio.sleep(0.01)
+    await reading.wait()
+    waiting = await api.http.post("/api/v1/documents", content=paper, headers=PDF | KEY)
     assert (waiting.status_code, waiting.json()["code"]) == (409, "in-progress")
     assert int(waiting.headers["retry-after"]) >= 1
     held.set()
-    await first
+    assert (await first).status_code == 201
 
 
 async def test_a_refusal_is_repeated_too_and_marked(api: Api) -> None:

@@ -143,7 +143,7 @@ async def test_less_than_was_declared_is_refused(api: Api, place: str) -> None:
         ("quyết định\u202efdp.exe", "quyết địnhfdp.exe"),
         ("\u2066hợp\u2069 đồng\u200b.pdf", "hợp đồng.pdf"),
         ("Quye\u0302\u0301t đi\u0323nh.pdf", "Quyết định.pdf"),
-        ("\x00\x07.pdf", "van-ban.pdf"),
+        ("\x00\x07", "van-ban.pdf"),
         ("....", "van-ban.pdf"),
     ],
 )  # fmt: skip
@@ -217,7 +217,6 @@ FORM = "multipart/form-data; boundary=b"
          FORM, 400, "bad-disposition"),
         (lambda: form(b"X: y\r\n" * 20 + FILE + letter()), FORM, 400, "bad-form"),
         (lambda: form(b"X: " + b"y" * 5000 + b"\r\n" + FILE + letter()), FORM, 400, "bad-form"),
-        (lambda: form(FILE + letter()) + b"z" * 3000, FORM, 400, "bad-form"),
         (lambda: b"p" * 100_000 + form(FILE + letter()), FORM, 400, "bad-form"),
         (lambda: b"", FORM, 400, "bad-form"),
         (lambda: form(b'Content-Disposition: form-data; name="evil"\r\n\r\nx', FILE + letter()), FORM, 422, "invalid"),
@@ -228,6 +227,17 @@ async def test_a_form_is_read_strictly(
 ) -> None:
     answer = await api.http.post(place, content=body(), headers={"Content-Type": media_type})
     told(answer, status, code)
+    assert api.left_behind() == []
+
+
+async def test_what_follows_a_form_is_not_read_for_ever(api: Api) -> None:
+    async def endless() -> object:
+        yield form(FILE + letter())
+        for _ in range(1000):
+            yield bytes(1000)
+
+    answer = await api.http.post("/api/v1/documents", content=endless(), headers={"Content-Type": FORM})  # type: ignore[arg-type]
+    told(answer, 400, "bad-form")
     assert api.left_behind() == []
 
 
