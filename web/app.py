@@ -23,7 +23,7 @@ from web.access_log import AccessLog, Write
 from web.api import documents, health, keys, reference, signatures, timestamps, verifications
 from web.api.answers import API, invalid_at
 from web.api.health import Readiness
-from web.api.schema import TAGS
+from web.api.schema import TAGS, finish
 from web.arriving import PIECE_WITHIN
 from web.bad_request import BadRequest, Fault
 from web.door import Door, Porter
@@ -104,6 +104,7 @@ def build(
     from web.pages import routes
 
     app.include_router(routes.router)
+    finish(app.openapi())
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,7 +25,6 @@ TAGS = [
     {"name": "service", "description": "Tình trạng của dịch vụ. / How the service is doing."},
 ]
 PROBLEM = {
-    "model": ProblemShape,
     "content": {
         "application/problem+json": {
             "schema": {"$ref": "#/components/schemas/ProblemShape"},
@@ -47,6 +47,33 @@ IDEMPOTENCY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21\\x23-\\x7e]+$"},
     "example": "7d0f2f3e-upload-15",
 }
+
+
+def finish(schema: dict[str, Any]) -> None:
+    """What the framework cannot say: the shape that no operation names as its model (a model's media type would be
+    JSON's own), and nulls in examples, which it drops."""
+    schema["components"]["schemas"]["ProblemShape"] = ProblemShape.model_json_schema()
+    ours = [one for name, one in vars(examples).items() if name.isupper() and isinstance(one, dict)]
+    whole = {_plain(_without_nulls(one)): one for one in ours}
+    for operation in (one for verbs in schema["paths"].values() for one in verbs.values()):
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for content in (one for body in bodies for one in body.get("content", {}).values()):
+            for holder, key in (
+                (content, "example"),
+                *((one, "value") for one in content.get("examples", {}).values()),
+            ):
+                if key in holder:
+                    holder[key] = whole.get(_plain(holder[key]), holder[key])
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
 
 
 def json_of(model: type[BaseModel], example: Any, description: str, **headers: str) -> dict[str, Any]:
