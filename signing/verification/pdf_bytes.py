@@ -5,6 +5,7 @@ It is held against what qpdf reads: an end is an end only where both say so.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -127,7 +128,7 @@ def loose(file: BinaryIO, begin: int, end: End, known: Iterable[Known]) -> str |
     objects = {one.offset: one for one in known if begin <= one.offset < end.end}
     places = sorted({*objects, end.section} if begin <= end.section < end.end else objects)
     worst = _leftover(at(file, begin, places[0] if places else end.end), told=not places)
-    for place, following in zip(places, [*places[1:], end.end], strict=True):
+    for place, following in itertools.pairwise([*places, end.end]):
         if following - place > BIG_PIECE:
             continue
         piece = at(file, place, following)

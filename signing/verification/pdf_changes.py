@@ -107,26 +107,22 @@ class _Comparison:
             self.explained |= a.nodes
             if a.handed_down != b.handed_down:
                 self.note("PAGE_CONTENT")
-        for number, (page_a, page_b) in enumerate(zip(a.pages, b.pages, strict=True), 1):
-            self._page(number, page_a, page_b, form)
+        for number, ((key, node_a), (_, node_b)) in enumerate(zip(a.pages, b.pages, strict=True), 1):
+            # Where the tree is the same, its pages were looked at in the older view only.
+            newer = node_b if key is None else self.b.pdf.get_object(*key)
+            self._page(number, node_a, newer, form)
 
-    def _page(
-        self,
-        number: int,
-        page_a: tuple[Key | None, object],
-        page_b: tuple[Key | None, object],
-        form: FormChanges,
-    ) -> None:
-        key, node = page_a
-        if key is None or key in self.changed:
-            a, b = entries(node), entries(page_b[1])
+    def _page(self, number: int, older: object, newer: object, form: FormChanges) -> None:
+        key, a, b = key_of(older), entries(older), entries(newer)
+        anew = key is None or key in self.changed
+        if anew:
             for name in a.keys() | b.keys():
                 if name not in {"/Annots", "/Tabs"} and token(a.get(name)) != token(b.get(name)):
                     self.note("PAGE_CONTENT", number)
-            self.explain(node)
-        listed_a, listed_b = a_and_b = tuple(entries(one[1]).get("/Annots") for one in (page_a, page_b))
-        if key is None or key in self.changed or key_of(listed_a) in self.changed:
-            self.explain(*a_and_b)
+            self.explain(older)
+        listed_a, listed_b = a.get("/Annots"), b.get("/Annots")
+        if anew or key_of(listed_a) in self.changed:
+            self.explain(listed_a)
             form.annotations(number, members(listed_a), members(listed_b))
 
     # -- everything else

@@ -19,7 +19,7 @@ from signing.verification.pdf_changes import Event, compare
 from signing.verification.pdf_facts import CannotRead, Facts, FoundSignature, Step
 from signing.verification.pdf_signatures import has_store, judge_bytes, permissions, signatures
 from signing.verification.pdf_store import read_store
-from signing.verification.pdf_view import PDF_ERRORS, TooMuch, View, open_view
+from signing.verification.pdf_view import PDF_ERRORS, TooMuch, View, open_view, written_in
 from signing.verification.report import Coverage, Finding, Severity
 
 HEAD = 1024  # bytes in which `%PDF-` is looked for
@@ -111,7 +111,7 @@ class _Reading:
             unknown = "encryption" in str(wrong).lower() or "security handler" in str(wrong).lower()
             raise CannotRead("ENCRYPTION_UNKNOWN" if unknown else "DAMAGED", str(wrong)[:200]) from wrong
         self.doubt("MENDED")
-        return View(pdf, self.size, dict(places)), True
+        return View(pdf, self.size, dict(places), written_in(self.file, self.size)), True
 
     def _view(self, end: int) -> View:
         known = self.views.get(end)

@@ -173,11 +173,15 @@ def pdf_date(value: object) -> datetime | None:
 
 
 def permissions(view: View, name: str) -> tuple[int | None, Lock | None]:
-    """DocMDP and FieldMDP of the signature in the field, as its own revision has them (ISO 32000-2 12.8.2)."""
+    """DocMDP and FieldMDP of the signature in the field, as its own revision has them (ISO 32000-2 12.8.2). The lock of
+    the field speaks where the signature has no DocMDP of its own (table 236)."""
     permission, lock = None, None
     for field in fields(view.pdf):
         if _legible(field.name) != name or field.signature is None:
             continue
+        locked = field.node.get("/Lock")
+        if is_dictionary(locked) and locked.get("/P") in (1, 2, 3):
+            permission = int(locked["/P"])
         for method, parameters in signature_references(field.signature):
             if method == "/DocMDP":
                 stated = parameters.get("/P", 2) if parameters is not None else 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -21,8 +21,8 @@ from signing.pdf.pages import is_array, is_dictionary
 
 Key = tuple[int, int]  # object number, generation
 Place = tuple[int, ...]
-AT_ONCE = 8 << 20  # bytes
 MOST_OBJECTS = 500_000
+LARGEST_DICTIONARY = 16 << 20  # bytes
 PDF_ERRORS = (
     pikepdf.PikepdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError,
     NotImplementedError,
@@ -66,12 +66,15 @@ class Upto(io.RawIOBase):
 
 @dataclass
 class View:
-    """An open revision. `places` tells where each object stands; the same place is the same object in every view."""
+    """An open revision. `places` tells where each object stands; the same place is the same object in every view.
+    `written`: bytes of the file from an offset on, up to a count."""
 
     pdf: pikepdf.Pdf
     end: int
     places: dict[Key, Place]
+    written: Callable[[int, int], bytes]
     _edges: dict[Key, tuple[tuple[str, Key], ...]] = field(default_factory=dict)
+    _nowhere: dict[Place, frozenset[Key]] = field(default_factory=dict)
 
     def said(self, key: Key) -> bytes:
         """All that an object says; a stream's bytes as their digest."""
@@ -84,10 +87,29 @@ class View:
         return found.unparse(resolved=True)
 
     def edges(self, key: Key) -> tuple[tuple[str, Key], ...]:
-        """(entry, object referred to) of an object; strings that look like references count as such."""
+        """(entry, object referred to) of an object; strings that look like references count as such. Entry `?`: the
+        reference leads nowhere yet."""
         known = self._edges.get(key)
         if known is None:
-            known = self._edges[key] = tuple(self._look(key)) if key in self.places else ()
+            known = ()
+            if key in self.places:
+                known = (*self._look(key), *(("?", to) for to in self.leading_nowhere(self.places[key])))
+            self._edges[key] = known
+        return known
+
+    def leading_nowhere(self, place: Place) -> frozenset[Key]:
+        """References to objects that are not there. qpdf reads them as null; whoever writes such an object later changes
+        what was signed. Objects of one stream are looked at together."""
+        place = place if len(place) == 1 else place[:1] + place[2:]
+        known = self._nowhere.get(place)
+        if known is None:
+            if len(place) == 1:
+                said = _dictionary_at(self.written, place[0])
+            else:
+                holder = self.pdf.get_object(place[0], 0)
+                said = holder.read_bytes() if isinstance(holder, pikepdf.Stream) else b""
+            stated = ((int(number), int(generation)) for number, generation in _REFERENCE.findall(said))
+            known = self._nowhere[place] = frozenset(key for key in stated if key not in self.places)
         return known
 
     def _look(self, key: Key) -> Iterator[tuple[str, Key]]:
@@ -107,6 +129,7 @@ class View:
         for key, known in older._edges.items():
             if self.places.get(key) == older.places.get(key) is not None:
                 self._edges[key] = known
+        self._nowhere |= older._nowhere
 
 
 def open_view(file: Path, opened: BinaryIO, end: int, password: str | None, *, whole: bool) -> View:
@@ -120,7 +143,26 @@ def open_view(file: Path, opened: BinaryIO, end: int, password: str | None, *, w
         inherit_page_attributes=False,
         access_mode=pikepdf.AccessMode.stream if whole else pikepdf.AccessMode.default,
     )
-    return View(pdf, end, _places(pdf))
+    return View(pdf, end, _places(pdf), written_in(opened, end))
+
+
+def written_in(opened: BinaryIO, end: int) -> Callable[[int, int], bytes]:
+    def written(begin: int, count: int) -> bytes:
+        opened.seek(begin)
+        return opened.read(max(0, min(count, end - begin)))
+
+    return written
+
+
+def _dictionary_at(written: Callable[[int, int], bytes], begin: int) -> bytes:
+    """An object as it is written, a stream's bytes apart."""
+    count = 4096
+    while True:
+        said = written(begin, count)
+        stops = [at for word in (b"endobj", b"stream") if (at := said.find(word)) >= 0]
+        if stops or len(said) < count or count > LARGEST_DICTIONARY:
+            return said[: min(stops, default=len(said))]
+        count *= 8
 
 
 def _places(pdf: pikepdf.Pdf) -> dict[Key, Place]:
