@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
+import os
+import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -11,12 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 from catalogue import N_
-from cli import CHUNK, DONE, OUR_FAULT, REFUSED, UNAVAILABLE, Roof, err, out, print_json, tell, words
+from cli import CHUNK, DONE, REFUSED, UNAVAILABLE, Roof, clean, err, out, print_json, tell, words
 from signing.trust.anchors import CannotLoad, TrustSnapshot, load_anchors
+from signing.trust.crl import Crl, NotACrl
 from signing.trust.revocation import Revocation
-from signing.verification.answer import answer
+from signing.verification.answer import answer, unreadable
 from signing.verification.pdf import Question
 from signing.verification.policy import BadPolicy, Policy, load_policy
 from signing.verification.report import Report, TimeSource, Verdict, to_json
@@ -24,6 +30,7 @@ from signing.verification.wording import finding_sentence, sentence
 from signing.workshop import Workshop
 
 MAX_CRL = 64 << 20  # bytes
+_PEM = re.compile(rb"-----BEGIN X509 CRL-----(.+?)-----END", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -45,31 +52,41 @@ async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> i
         workshop = await stack.enter_async_context(Workshop(workers=min(2, len(files))))
         revocation = None if wish.offline else await stack.enter_async_context(roof.revocation())
         codes = []
+        status = stack.enter_context(err.status("")) if err.is_terminal else None
         for number, file in enumerate(files, 1):
-            if len(files) > 1 and not wish.as_json and err.is_terminal:
-                err.print(f"[dim]{number}/{len(files)}[/]", end="\r")
             question = Question(
-                name=str(file), sha256="", trust=trust, policy=policy, at=at, time_source=source, password=wish.password,
-                crls=crls,
+                name=_name(file), sha256="", trust=trust, policy=policy, at=at, time_source=source,
+                password=wish.password, crls=crls,
             )  # fmt: skip
-            codes.append(await _one(file, question, wish, workshop, revocation))
+            if status is not None:
+                status.update(Text(f"{number}/{len(files)} {clean(question.name)}"))
+            report = await _judged(file, question, workshop, revocation)
+            codes.append(_said(report, wish))
     return _worst(codes)
 
 
-async def _one(
-    file: Path, question: Question, wish: VerifyWish, workshop: Workshop, revocation: Revocation | None
-) -> int:
+async def _judged(
+    file: Path, question: Question, workshop: Workshop, revocation: Revocation | None
+) -> Report:
+    """What cannot be opened gets its line too, in its place."""
     try:
         question = replace(question, sha256=await asyncio.to_thread(_digest, file))
-        report = await answer(file, question, workshop=workshop, revocation=revocation)
-    except OSError as wrong:
-        tell(words(N_("Không mở được tệp %(file)s: %(why)s"), file=str(file), why=wrong.strerror or ""))
-        return OUR_FAULT
+    except (OSError, ValueError):
+        return unreadable(question, "CANNOT_OPEN")
+    return await answer(file, question, workshop=workshop, revocation=revocation)
+
+
+def _said(report: Report, wish: VerifyWish) -> int:
     if wish.as_json:
         print_json(to_json(report, say=lambda one: finding_sentence(one, words)))
     else:
         _tell(report)
     return _code(report)
+
+
+def _name(file: Path) -> str:
+    """As UTF-8, whatever bytes the file system has."""
+    return os.fsencode(file).decode("utf-8", "replace")
 
 
 def _tell(report: Report) -> None:
@@ -90,14 +107,15 @@ def _code(report: Report) -> int:
         return DONE
     if report.verdict is Verdict.INVALID:
         return REFUSED
-    if report.verdict is Verdict.UNREADABLE and not any(one.code == "OUR_LIMIT" for one in report.findings):
+    not_its_fault = {"OUR_LIMIT", "CANNOT_OPEN"}
+    if report.verdict is Verdict.UNREADABLE and not any(one.code in not_its_fault for one in report.findings):
         return REFUSED
     return UNAVAILABLE
 
 
 def _worst(codes: Sequence[int]) -> int:
-    """1 wins over 2; 70 only where no line could be given for a file."""
-    return next((one for one in (OUR_FAULT, REFUSED, UNAVAILABLE) if one in codes), DONE)
+    """1 wins over 2. Where no line can be given for a file, the door itself says 70."""
+    return next((one for one in (REFUSED, UNAVAILABLE) if one in codes), DONE)
 
 
 async def _trust(roof: Roof, wish: VerifyWish) -> TrustSnapshot:
@@ -128,23 +146,30 @@ def _time(at: str) -> tuple[datetime, TimeSource]:
         return now, TimeSource.CLAIMED
     try:
         given = datetime.fromisoformat(at)
-    except ValueError as wrong:
+        given = (given if given.tzinfo else given.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as wrong:
         raise typer.BadParameter(
             words(N_("Thời điểm phải theo ISO 8601 hoặc là chữ claimed: %(at)s"), at=at)
         ) from wrong
-    return given if given.tzinfo else given.replace(tzinfo=UTC), TimeSource.GIVEN
+    return given, TimeSource.GIVEN
 
 
 def _crl(file: Path) -> bytes:
+    """DER of one list, from DER or PEM."""
     try:
         if file.stat().st_size > MAX_CRL:
-            raise typer.BadParameter(words(N_("Tệp CRL %(file)s quá lớn."), file=str(file)))
-        return file.read_bytes()
-    except OSError as wrong:
-        raise typer.BadParameter(words(N_("Không đọc được tệp CRL %(file)s."), file=str(file))) from wrong
+            raise typer.BadParameter(words(N_("Tệp CRL %(file)s quá lớn."), file=_name(file)))
+        content = file.read_bytes()
+        block = _PEM.search(content)
+        return Crl(base64.b64decode(b"".join(block[1].split()), validate=True) if block else content).der
+    except (OSError, binascii.Error, NotACrl) as wrong:
+        raise typer.BadParameter(words(N_("Không đọc được tệp CRL %(file)s."), file=_name(file))) from wrong
 
 
 def _digest(file: Path) -> str:
+    """Of a file, and of nothing that never ends. Raises OSError, ValueError."""
+    if not file.is_file():
+        raise FileNotFoundError(file)
     digest = hashlib.sha256()
     with file.open("rb") as opened:
         while piece := opened.read(CHUNK):

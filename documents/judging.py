@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -41,8 +42,8 @@ class Judging:
     async def of_kept(self, path: Path, *, name: str, sha256: str) -> Report:
         key = (sha256, self._trust().digest)
         known = self._remembered.get(key)
-        if known is not None and self._clock() - known.validation_time < REMEMBERED_FOR:
-            return known
+        if known is not None and timedelta() <= self._clock() - known.validation_time < REMEMBERED_FOR:
+            return replace(known, file=name)
         report = await self.of_stranger(path, name=name, sha256=sha256)
         if not ours_to_blame(report):
             self._remembered[key] = report

@@ -31,13 +31,14 @@ async def answer(
         # 2. Judged, here.
         return await judge(facts, question, revocation)
     except CannotRead as wrong:
-        return _unreadable(question, Finding(wrong.code, Severity.ERROR))
+        return unreadable(question, wrong.code)
     except Exception:
         log.exception("a verification that did not come to its end")
-        return _unreadable(question, Finding("OUR_LIMIT", Severity.ERROR))
+        return unreadable(question, "OUR_LIMIT")
 
 
-def _unreadable(question: Question, why: Finding) -> Report:
+def unreadable(question: Question, code: str) -> Report:
+    """The report of a file that nothing can be said about. `code` is of the closed list of findings."""
     return Report(
         file=question.name,
         sha256=question.sha256,
@@ -50,5 +51,5 @@ def _unreadable(question: Question, why: Finding) -> Report:
         time_source=question.time_source,
         trust_digest=question.trust.digest,
         demonstration=question.trust.demonstration,
-        findings=(why,),
+        findings=(Finding(code, Severity.ERROR),),
     )

@@ -23,6 +23,7 @@ FINDINGS: dict[str, str] = {
     "OUR_LIMIT": N_(
         "Tệp vượt quá giới hạn của chương trình này; điều đó không nói gì về chữ ký. Hãy thử lại sau."
     ),
+    "CANNOT_OPEN": N_("Không mở được tệp."),
     "EMPTY_FILE": N_("Tệp rỗng."),
     "NOT_A_PDF": N_("Tệp không phải là PDF."),
     "DAMAGED": N_("Tệp PDF bị hỏng, không đọc được."),
