@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from signing.timestamping.token import Token, TokenRefused, check_token
-from signing.trust.path import NoPath
+from signing.trust.path import NoPath, StandingPath
+from signing.trust.status import Status
 from signing.verification.certificate_check import At, Sources, check_revocation, check_strength, no_path
 from signing.verification.cms_form import Broken
 from signing.verification.outcome import Outcome, failed, together, undecided
@@ -27,7 +28,7 @@ AHEAD = timedelta(minutes=5)  # one authority's clock may run so far before anot
 
 @dataclass(frozen=True)
 class Stamp:
-    """A judged time-stamp. `stands_alone`: what came with the file said enough of its authority's revocation."""
+    """A judged time-stamp. `stands_alone`: what came with the file told of its authority's revocation then."""
 
     kind: str  # SIGNATURE | CONTENT | ARCHIVE
     outcome: Outcome
@@ -114,9 +115,18 @@ async def judge_token(found: FoundToken, kind: str, at: At, now: datetime, sourc
         )
     except TokenRefused as refused:
         return replace(known, outcome=_refused(refused, token, found.digest, at))
-    revoked, alone = await check_revocation(path, at, sources)
+    revoked, _ = await check_revocation(path, at, sources)
     outcomes = [_as_doubt(revoked), _strength(token, path, at, now, sources), _order(token, at, sources)]
-    return replace(known, outcome=together(outcomes), path=path, stands_alone=alone)
+    return replace(
+        known, outcome=together(outcomes), path=path, stands_alone=await _has_material(path, token, sources)
+    )
+
+
+async def _has_material(path: StandingPath, token: Token, sources: Sources) -> bool:
+    """Whether what came with the file speaks of the authority at the time of the token: that is what makes B-LT."""
+    max_age = sources.policy.max_age
+    known = await sources.offline.check(path, at=token.time, supplied=sources.embedded, max_age=max_age)
+    return known.status is Status.GOOD
 
 
 def _refused(refused: TokenRefused, token: Token, digest: bytes, at: At) -> Outcome:

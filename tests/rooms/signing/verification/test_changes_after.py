@@ -75,9 +75,8 @@ def annotate(writer: IncrementalPdfFileWriter) -> None:
         Name("/Contents"): generic.TextStringObject("khac"),
     })  # fmt: skip
     target = page(writer)
-    target[Name("/Annots")] = generic.ArrayObject(
-        [*(target["/Annots"] if "/Annots" in target else ()), writer.add_object(note)]
-    )
+    listed = list(target["/Annots"]) if "/Annots" in target else []
+    target[Name("/Annots")] = generic.ArrayObject([*listed, writer.add_object(note)])
 
 
 def new_content(writer: IncrementalPdfFileWriter) -> None:
