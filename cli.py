@@ -83,7 +83,8 @@ words = Words()
 def main(roof: Roof, arguments: Sequence[str] | None = None) -> int:
     """The exit status. Nothing is raised."""
     try:
-        code = build(roof)(args=None if arguments is None else list(arguments), standalone_mode=False)
+        given = None if arguments is None else list(arguments)
+        code = build(roof)(args=given, prog_name="antin", standalone_mode=False)
         return int(code or DONE)
     except UsageError as wrong:
         tell(str(getattr(wrong, "format_message", wrong.__str__)()))

@@ -69,7 +69,7 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         out.print(table)
     else:
         for row in rows:
-            tell("\t".join(_cell(one) for one in row.values()), to=out)
+            out.file.write("\t".join(_cell(one) for one in row.values()) + "\n")
 
 
 def show_once(facts: Mapping[str, Any], secret: str, *, as_json: bool) -> None:

@@ -123,19 +123,21 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
     async def counts() -> dict[str, float]:
         return {"signing_requests_PREPARED": 0.0}
 
-    yield Rooms(
-        address=wishes.address, production=wishes.production, limits=wishes.limits, clock=clock,
-        office=Office(db, clock, hasher=PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)),
-        once=Once(db, clock, started_at=clock()), documents=documents,
-        intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=wishes.limits.upload),
-        sign=SignDocument(Requests(db, clock, seal), progress, steps), results=results,
-        verifying=Verifying(db, store, documents, judging, results, previews, clock, wishes.limits.verify),
-        previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted,
-        trail=Trail(db, clock, keys=vault, elsewhere=folder / "checkpoints"), keys=vault,
-        authority=wishes.authority, seal=seal, ready=ready, counts=counts,
-    )  # fmt: skip
-    await workshop.close()
-    await db.close()
+    try:
+        yield Rooms(
+            address=wishes.address, production=wishes.production, limits=wishes.limits, clock=clock,
+            office=Office(db, clock, hasher=PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)),
+            once=Once(db, clock, started_at=clock()), documents=documents,
+            intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=wishes.limits.upload),
+            sign=SignDocument(Requests(db, clock, seal), progress, steps), results=results,
+            verifying=Verifying(db, store, documents, judging, results, previews, clock, wishes.limits.verify),
+            previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted,
+            trail=Trail(db, clock, keys=vault, elsewhere=folder / "checkpoints"), keys=vault,
+            authority=wishes.authority, seal=seal, ready=ready, counts=counts,
+        )  # fmt: skip
+    finally:
+        await workshop.close()
+        await db.close()
 
 
 @dataclass
