@@ -50,6 +50,10 @@ class _Reading:
         newest, mended = self._newest(last)
         # 3. Its signatures.
         found, remarks = signatures(newest, self.file, size)
+        if not found and last is not None and not mended and pdf_bytes.tail(self.file, last.end, size)[1]:
+            # The copy may have been cut within the revision that was signed.
+            newest, mended = self._mended("cut"), True
+            found, remarks = signatures(newest, self.file, size)
         for one in remarks:
             self.doubts[one.code] = one
         found = sorted(judge_bytes(self.file, found), key=lambda one: one.end)
@@ -97,6 +101,9 @@ class _Reading:
                 raise CannotRead("PASSWORD_WRONG" if self.password else "PASSWORD_WANTED") from wrong
             except PDF_ERRORS as wrong:
                 why = str(wrong)
+        return self._mended(why), True
+
+    def _mended(self, why: str) -> View:
         try:
             pdf = pikepdf.open(self.path, password=self.password or "", suppress_warnings=True,
                                inherit_page_attributes=False, access_mode=pikepdf.AccessMode.stream)  # fmt: skip
@@ -111,7 +118,7 @@ class _Reading:
             unknown = "encryption" in str(wrong).lower() or "security handler" in str(wrong).lower()
             raise CannotRead("ENCRYPTION_UNKNOWN" if unknown else "DAMAGED", str(wrong)[:200]) from wrong
         self.doubt("MENDED")
-        return View(pdf, self.size, dict(places), written_in(self.file, self.size)), True
+        return View(pdf, self.size, dict(places), written_in(self.file, self.size))
 
     def _view(self, end: int) -> View:
         known = self.views.get(end)

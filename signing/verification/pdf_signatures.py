@@ -146,7 +146,8 @@ class _Field:
 def _numbers(value: object) -> list[int] | None:
     if not is_array(value) or len(value) != 4:
         return None
-    found = [one for one in list(value) if type(one) is int and one >= 0]
+    stated: list[object] = [*value]
+    found = [one for one in stated if type(one) is int and one >= 0]
     return found if len(found) == 4 and found[1] < found[2] and found[3] > 0 else None
 
 
@@ -181,14 +182,18 @@ def permissions(view: View, name: str) -> tuple[int | None, Lock | None]:
             continue
         locked = field.node.get("/Lock")
         if is_dictionary(locked) and locked.get("/P") in (1, 2, 3):
-            permission = int(locked["/P"])
+            permission = _permission(locked["/P"])
         for method, parameters in signature_references(field.signature):
             if method == "/DocMDP":
-                stated = parameters.get("/P", 2) if parameters is not None else 2
-                permission = stated if stated in (1, 2, 3) else 1
+                permission = _permission(parameters.get("/P", 2)) if parameters is not None else 2
             elif method == "/FieldMDP" and parameters is not None:
                 lock = Lock(str(parameters.get("/Action")), tuple(names_in(parameters.get("/Fields"))))
     return permission, lock
+
+
+def _permission(stated: object) -> int:
+    """What nobody knows permits nothing."""
+    return stated if type(stated) is int and stated in (1, 2, 3) else 1
 
 
 # -- bytes and CMS
@@ -255,7 +260,9 @@ def _checked(one: FoundSignature, index: int, digests: Digests) -> FoundSignatur
         return one
     if one.token is not None and one.token.token is not None:
         return replace(one, token=replace(one.token, digest=digests.of(index, one.token.token.hash_name)))
-    if one.kind is SignatureKind.DOCUMENT_TIMESTAMP or one.unjudged is not None:
+    if one.kind is SignatureKind.DOCUMENT_TIMESTAMP or (
+        one.unjudged and one.unjudged.code == "FORMAT_UNKNOWN"
+    ):
         return one
     try:
         _check(one.cms, one.sub_filter, index, digests)

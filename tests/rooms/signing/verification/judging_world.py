@@ -147,7 +147,9 @@ class World:
 
     # -- signing by our own maker
 
-    def ours(self, paper: bytes, level: Level = Level.B_B, *, who: str = "official", **wish: Any) -> bytes:
+    def ours(
+        self, paper: bytes, level: Level = Level.B_B, *, who: str = "official", password: str | None = None, **wish: Any
+    ) -> bytes:  # fmt: skip
         key, certificate = self.person(who), self.pki.certificate(who)
         source, out = self._file(paper), self._file(b"")
         signer = Signer(
@@ -156,8 +158,9 @@ class World:
         )  # fmt: skip
         stamped = level >= Level.B_T
         prepared = pades.prepare(
-            source, out, wish=Wish(level=level, **wish), signer=signer, timestamp_room=ROOM if stamped else 0
-        )
+            source, out, wish=Wish(level=level, **wish), signer=signer, password=password,
+            timestamp_room=ROOM if stamped else 0,
+        )  # fmt: skip
         value = key.sign(prepared.to_sign, padding.PKCS1v15(), hashes.SHA256())
         token = self.token(value) if stamped else None
         pades.complete(prepared, out, signature=value, timestamp=token)
