@@ -54,6 +54,7 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     key: bytes  # DER SubjectPublicKeyInfo
+    key_bits: bytes  # the key alone, as digests name it (RFC 6960 4.1.1)
     signed: bytes  # TBSCertificate, as it stands
     algorithm: bytes  # DER AlgorithmIdentifier of the signature
     signature: bytes
@@ -138,9 +139,10 @@ def _read(der: bytes) -> Certificate:
         subject_der=tbs["subject"].dump(),
         issuer=tbs["issuer"].hashable,
         issuer_der=tbs["issuer"].dump(),
-        not_before=validity["not_before"].native,
-        not_after=validity["not_after"].native,
+        not_before=instant(validity["not_before"].native),
+        not_after=instant(validity["not_after"].native),
         key=tbs["subject_public_key_info"].dump(),
+        key_bits=bytes(tbs["subject_public_key_info"]["public_key"]),
         signed=tbs.dump(),
         algorithm=parsed["signature_algorithm"].dump(),
         signature=parsed["signature_value"].native,
@@ -154,6 +156,13 @@ def _read(der: bytes) -> Certificate:
     # Lazily read parts are read now, so that nothing is raised later.
     _ = made.crl_addresses, made.ocsp_addresses, made.issuer_addresses
     return made
+
+
+def instant(time: Any) -> datetime:
+    """A time that says which zone it means, as RFC 5280 4.1.2.5 asks. Raises ValueError."""
+    if not isinstance(time, datetime) or time.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return time
 
 
 def _extensions(listed: Any) -> tuple[dict[str, Any], frozenset[str]]:

@@ -9,20 +9,21 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 
 from asn1crypto import core, parser
 from asn1crypto.x509 import Name
 from cryptography import x509
 
 from signing.trust.algorithms import Weakness, weak_scheme
-from signing.trust.certificate import MALFORMED, Certificate
+from signing.trust.certificate import MALFORMED, Certificate, instant
 from signing.trust.signature import BadSignature, Scheme, check_signature, scheme_of
 from signing.trust.status import Answer, Status, Why
 
 EXPIRED_CERTS_ON_CRL = x509.ObjectIdentifier("2.5.29.60")  # X.509 9.5.2.8; ETSI EN 319 411-2 6.3.9
 _JUDGED = (x509.IssuingDistributionPoint, x509.AuthorityKeyIdentifier, x509.CRLNumber)
 
+ODD = (*MALFORMED, x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
 MAX_REMEMBERED = 10_000  # serial numbers per list
 
 
@@ -49,7 +50,7 @@ class Crl:
                 one.critical and not isinstance(one.value, _JUDGED) for one in self._parsed.extensions
             )
             self._reaches_back_to = _reaches_back_to(self._parsed)
-        except (*MALFORMED, BadSignature, x509.DuplicateExtension) as wrong:
+        except (*ODD, BadSignature) as wrong:
             raise NotACrl(str(wrong)[:200]) from wrong
         self.der = der
         self.sha256 = hashlib.sha256(der).hexdigest()
@@ -86,7 +87,10 @@ class Crl:
         indirect = self._scope is not None and self._scope.indirect_crl
         if indirect or self._delta or self._odd:
             return self._answer(Status.UNKNOWN, why=Why.NOT_FOR_THIS)
-        entry = self._entry(certificate.serial)
+        try:
+            entry = self._entry(certificate.serial)
+        except ODD:
+            return self._answer(Status.UNKNOWN, why=Why.MALFORMED)
         if entry is not None:
             since, reason = entry
             status = Status.ON_HOLD if reason == "certificate_hold" else Status.REVOKED
@@ -150,13 +154,12 @@ def _scope(parsed: x509.CertificateRevocationList) -> x509.IssuingDistributionPo
 def _reaches_back_to(parsed: x509.CertificateRevocationList) -> datetime | None:
     for one in parsed.extensions:
         if one.oid == EXPIRED_CERTS_ON_CRL and isinstance(one.value, x509.UnrecognizedExtension):
-            time: datetime = core.GeneralizedTime.load(one.value.value).native
-            return time.astimezone(UTC)
+            return instant(core.GeneralizedTime.load(one.value.value).native)
     return None
 
 
 def _reason(entry: x509.RevokedCertificate) -> str | None:
     try:
         return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.name
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (*ODD, x509.ExtensionNotFound):
         return None

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from asn1crypto import keys, ocsp
+from asn1crypto import ocsp
 
 from signing.trust.algorithms import weak_scheme
-from signing.trust.certificate import MALFORMED, OCSP_SIGNING, Certificate, NotACertificate, read
+from signing.trust.certificate import MALFORMED, OCSP_SIGNING, Certificate, NotACertificate, instant, read
 from signing.trust.signature import BadSignature, check_signature, scheme_of
 from signing.trust.status import Answer, Status, Why
 
@@ -34,7 +34,7 @@ def ocsp_request(certificate: Certificate, issuer: Certificate, nonce: bytes) ->
     named = {
         "hash_algorithm": {"algorithm": "sha1"},
         "issuer_name_hash": hashlib.sha1(certificate.issuer_der, usedforsecurity=False).digest(),
-        "issuer_key_hash": hashlib.sha1(_key_bits(issuer), usedforsecurity=False).digest(),
+        "issuer_key_hash": hashlib.sha1(issuer.key_bits, usedforsecurity=False).digest(),
         "serial_number": certificate.serial,
     }
     made = ocsp.OCSPRequest(
@@ -98,7 +98,7 @@ class OcspAnswer:
                 continue
             try:
                 name = hashlib.new(named["hash_algorithm"]["algorithm"].native, certificate.issuer_der)
-                key = hashlib.new(named["hash_algorithm"]["algorithm"].native, _key_bits(issuer))
+                key = hashlib.new(named["hash_algorithm"]["algorithm"].native, issuer.key_bits)
             except ValueError:
                 continue
             if (name.digest(), key.digest()) == (
@@ -127,7 +127,7 @@ class OcspAnswer:
     def _is_responder(self, one: Certificate) -> bool:
         if self.responder.name == "by_name":
             return bool(self.responder.chosen.hashable == one.subject)
-        digest = hashlib.sha1(_key_bits(one), usedforsecurity=False).digest()
+        digest = hashlib.sha1(one.key_bits, usedforsecurity=False).digest()
         return bool(self.responder.native == digest)
 
 
@@ -156,7 +156,9 @@ def _read(der: bytes) -> OcspAnswer:
     answers = tuple(data["responses"])[:MAX_ANSWERS]
     for one in answers:
         # Lazily read parts are read now, so that nothing is raised later.
-        _ = one.native, _cutoff(one)
+        _ = one.native, _cutoff(one), _said(one["cert_status"]), instant(one["this_update"].native)
+        if one["next_update"].native is not None:
+            instant(one["next_update"].native)
         if any(extra["critical"].native for extra in one["single_extensions"] or ()):
             raise NotAnOcspAnswer("a critical extension that is not known")
     responder = data["responder_id"]
@@ -167,7 +169,7 @@ def _read(der: bytes) -> OcspAnswer:
         algorithm=basic["signature_algorithm"].dump(),
         signature=basic["signature"].native,
         nonce=nonce,
-        produced_at=data["produced_at"].native,
+        produced_at=instant(data["produced_at"].native),
         certificates=_certificates(basic["certs"]),
         responder=responder,
         answers=answers,
@@ -199,16 +201,15 @@ def _said(status: Any) -> tuple[Status, datetime | None, str | None]:
         return Status.UNKNOWN, None, None
     reason = status.chosen["revocation_reason"].native
     held = reason == "certificate_hold"
-    return Status.ON_HOLD if held else Status.REVOKED, status.chosen["revocation_time"].native, reason
+    return (
+        Status.ON_HOLD if held else Status.REVOKED,
+        instant(status.chosen["revocation_time"].native),
+        reason,
+    )
 
 
 def _cutoff(single: Any) -> datetime | None:
     for one in single["single_extensions"] or ():
         if one["extn_id"].native == "archive_cutoff":
-            cutoff: datetime = one["extn_value"].parsed.native
-            return cutoff
+            return instant(one["extn_value"].parsed.native)
     return None
-
-
-def _key_bits(certificate: Certificate) -> bytes:
-    return bytes(keys.PublicKeyInfo.load(certificate.key)["public_key"])
