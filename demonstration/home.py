@@ -6,14 +6,18 @@ signed sample.
     3. The demonstration root is believed, and shown as what it is (K6).
     4. One paper, signed by the chairman, then by the agency.
 
-- Each step finds what is there and makes what is missing, so that a crash in the middle costs nothing.
+- Each step finds what is there and makes what is missing, so that a crash in the middle costs nothing; one process at
+  a time does it, so that nothing is made twice.
 - Whatever it does is recorded as done by "demonstration".
 """
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -26,6 +30,7 @@ from demonstration.decision import NUMBER, SEAL_MM, SUBJECT, Decision, decision
 from documents.document import Disclosure, Document, NoSuchDocument, RequestState
 from documents.intake import Arrival
 from documents.office import Agency, Caller, CallerKind, Person
+from documents.requests import DocumentBusy, RequestHeld
 from documents.rooms import Rooms
 from documents.wish import SignWish
 from hsm import enrolment
@@ -43,6 +48,7 @@ COMMUNE, SHORT = "Ủy ban nhân dân xã An Phước", "UBND xã An Phước"
 CHAIRMAN, CLERK = "chu-tich", "van-thu"  # log-in names, and the names of their keys
 SEAL, STAMPS, AUDIT = "con-dau", "tsa", "audit"  # keys
 SAMPLE_NAME = "quyet-dinh-01-van-ban-mau.pdf"
+LOCK, TOLD = "home.lock", "passwords-told"  # files in the authority's folder
 
 _PEOPLE = {
     CHAIRMAN: ("Nguyễn Văn An", "Chủ tịch (người mẫu)"),
@@ -86,11 +92,18 @@ class Furnished:
 async def furnish(rooms: Rooms, socket: Path, authority: DemonstrationAuthority) -> Furnished:
     """`socket`: of the token process, which must let us make keys. Raises HomesMixed, EnrolmentRefused,
     KeyUnavailable, and as SignDocument.sign."""
+    async with _alone(authority.folder):
+        furnished = await _furnish(rooms, socket, authority)
+        (authority.folder / TOLD).touch()
+        return furnished
+
+
+async def _furnish(rooms: Rooms, socket: Path, authority: DemonstrationAuthority) -> Furnished:
     # 1. The commune and its people.
     agency = await _agency(rooms)
     people = {one.login: one for one in await rooms.office.people() if one.agency == agency.id}
-    finished = CLERK in people and _is_signed(await _sample(rooms, _caller(people[CLERK], agency)))
-    passwords = {} if finished else await _first_passwords(rooms, agency, people)
+    told = people.keys() >= _PEOPLE.keys() and (authority.folder / TOLD).exists()
+    passwords = {} if told else await _first_passwords(rooms, agency, people)
 
     # 2. Keys in the token, with certificates of the demonstration authority.
     for wish, kind in _wishes(agency, people[CHAIRMAN], people[CLERK]):
@@ -102,14 +115,23 @@ async def furnish(rooms: Rooms, socket: Path, authority: DemonstrationAuthority)
 
     # 4. One paper, signed by the chairman, then by the agency.
     chairman, clerk = _caller(people[CHAIRMAN], agency), _caller(people[CLERK], agency)
+    if not _is_signed(await _sample(rooms, clerk)):
+        # Who died while signing it holds it for a while: recovery goes on with it, and we at the next start.
+        with suppress(RequestHeld, DocumentBusy):
+            await _sign(rooms, chairman, clerk)
     sample = await _sample(rooms, clerk)
-    if not finished:
-        sample = await _sign(rooms, chairman, clerk)
     code = await rooms.results.code_for(clerk, sample) if sample and _is_signed(sample) else None
     log_ins = tuple(
         LogIn(login, people[login].name, people[login].title, passwords.get(login)) for login in _PEOPLE
     )
     return Furnished(agency, log_ins, code.text if code else None, code.url if code else None)
+
+
+@asynccontextmanager
+async def _alone(folder: Path) -> AsyncIterator[None]:
+    with (folder / LOCK).open("a") as file:
+        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
+        yield
 
 
 # -- 1
@@ -206,8 +228,8 @@ def _is_signed(sample: Document | None) -> bool:
     return {CHAIRMAN, SEAL} <= done
 
 
-async def _sign(rooms: Rooms, chairman: Caller, clerk: Caller) -> Document:
-    """The sample as far as it could be signed now."""
+async def _sign(rooms: Rooms, chairman: Caller, clerk: Caller) -> None:
+    """As far as it can be signed now."""
     day = rooms.clock().astimezone(VIETNAM).date()
     paper = decision(signer=chairman.name, day=day, address=rooms.address)
     sample = await _sample(rooms, clerk) or await _receive(rooms, clerk, paper)
@@ -226,8 +248,7 @@ async def _sign(rooms: Rooms, chairman: Caller, clerk: Caller) -> Document:
         asked = await rooms.sign.sign(caller, sample.id, going_on or uuid7(rooms.clock()), wish)
         sample = await rooms.documents.get(clerk, sample.id)
         if asked.state is not RequestState.DONE:
-            break  # it waits for the world; nothing may be signed after it (S3)
-    return sample
+            return  # it waits for the world; nothing may be signed after it (S3)
 
 
 async def _receive(rooms: Rooms, clerk: Caller, paper: Decision) -> Document:

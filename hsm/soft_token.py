@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import fcntl
 import os
 import secrets
 import subprocess
@@ -31,6 +32,7 @@ MODULES = (  # where Debian, Ubuntu, Fedora and a build from source put it
     Path("/usr/local/lib/softhsm/libsofthsm2.so"),
 )
 SETTINGS = "softhsm2.conf"
+LOCK = "make.lock"
 PROBE_KEY = "probe"
 SERVICE = UUID(int=0)
 
@@ -55,8 +57,19 @@ def make(
     if (folder / key_book.FILE).exists():
         return
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / LOCK).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (folder / key_book.FILE).exists():  # nobody else has made it meanwhile
+            _make(folder, label, module or module_path(), uids)
+
+
+def _make(folder: Path, label: str, module: Path, uids: frozenset[int]) -> None:
     tokens = folder / "tokens"
-    tokens.mkdir(exist_ok=True, mode=0o700)
+    if tokens.exists():
+        # Half made before a crash, or its book was lost: two tokens of one name would not be told apart, and what may
+        # hold keys is not deleted.
+        tokens.rename(folder / f"tokens.without-book-{secrets.token_hex(4)}")
+    tokens.mkdir(mode=0o700)
     settings = folder.absolute() / SETTINGS
     settings.write_text(
         f"directories.tokendir = {tokens.absolute()}\nobjectstore.backend = file\nlog.level = ERROR\n"
@@ -65,7 +78,7 @@ def make(
     command = [sys.executable, "-m", "hsm.soft_token", str(folder.absolute()), "--label", label]
     command += [
         "--module",
-        str(module or module_path()),
+        str(module),
         "--uids",
         ",".join(str(one) for one in sorted(uids)),
     ]

@@ -202,6 +202,16 @@ def test_a_token_that_is_there_is_left_alone(token: Path) -> None:
     assert (token / key_book.FILE).read_bytes() == before
 
 
+def test_a_token_half_made_is_made_anew_and_nothing_is_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / "token"
+    soft_token.make(folder)
+    (folder / key_book.FILE).unlink()
+    soft_token.make(folder)
+    assert [one.purpose for one in key_book.load(folder).keys] == [Purpose.PROBE]
+    (aside,) = folder.glob("tokens.without-book-*")
+    assert list(aside.rglob("*.object"))
+
+
 def test_a_soft_token_says_what_it_is(token: Path) -> None:
     async def ask() -> bool:
         async with opened(token) as (_, vault):

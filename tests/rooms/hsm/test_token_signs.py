@@ -27,7 +27,6 @@ from hsm.use_log import SIGNED, read_uses
 from tests.rooms.hsm.tokens import (
     CHAIRMAN,
     CLERK,
-    EVERY_MECHANISM,
     OTHER_AGENCY,
     STRANGER,
     order_for,
@@ -45,13 +44,6 @@ async def reason(key: SigningKey, order: SigningOrder) -> Refusal:
     (result,) = await key.sign([order])
     assert isinstance(result, Refused)
     return result.reason
-
-
-@pytest.mark.parametrize(("name", "mechanism"), EVERY_MECHANISM)
-async def test_every_mechanism_verifies(vault: Pkcs11Vault, name: str, mechanism: Mechanism) -> None:
-    key = await vault.open(name)
-    order = order_for(key.description, mechanism=mechanism)
-    check(key, order, (await key.sign([order]))[0])
 
 
 async def test_each_use_stands_in_the_log_with_its_result(vault: Pkcs11Vault, token: Path) -> None:
