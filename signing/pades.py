@@ -24,6 +24,7 @@ from signing.pdf import fields, holes, obstacles, seeds
 from signing.pdf.form import Field
 from signing.pdf.form import fields as all_fields
 from signing.pdf.opening import NotOpened, Opened, open_for_update
+from signing.pdf.second_look import refuse_other_pages
 from signing.pdf.update import Update
 from signing.prepared import PreparedSignature
 from signing.profile import Level
@@ -79,6 +80,8 @@ def prepare(
             added = update.to_bytes()
         # 4. A copy of the file with it, and the digest over all but the hole.
         written = holes.write(source, out, added, room=room, hash_name=signer.mechanism.hash_name)
+        if opened.previous is None:
+            refuse_other_pages(source, out, password)
     except (NotOpened, MarkRefused) as refused:
         reason = refused.reason if isinstance(refused, NotOpened) else refused.code
         raise CannotSign(Unsignable(reason), refused.detail) from refused

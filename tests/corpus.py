@@ -18,6 +18,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,6 +27,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
 from hsm.key import Mechanism
 from signing import pades
@@ -79,7 +82,7 @@ def _judged(file: Path, folder: Path) -> dict[str, Any]:
         return {"result": "REFUSED", "why": str(refused.reason), "detail": refused.detail}
     took = round(time.perf_counter() - begun, 3)
     damages = [name for name, check in _CHECKS.items() if not check(file, out, folder)]
-    said = _pyhanko(out, who)
+    said = _pyhanko(file, out, who)
     if said:
         damages.append(said)
     return {"result": "DAMAGED" if damages else "SIGNED", "why": "; ".join(damages), "took": took}
@@ -100,26 +103,32 @@ def _pdfsig(_: Path, out: Path, __: Path) -> bool:
 
 
 def _pdfium(file: Path, out: Path, _: Path) -> bool:
-    return strangers.rendered(file, most=MOST_PAGES) == strangers.rendered(out, most=MOST_PAGES)
+    before, after = (strangers.rendered(one, most=MOST_PAGES) for one in (file, out))
+    return before == after or _unsteady(file, before)
+
+
+def _unsteady(file: Path, before: list[str]) -> bool:
+    """Some broken pictures are drawn from memory that nobody wrote to: another time, another picture."""
+    return any(strangers.rendered(file, most=MOST_PAGES) != before for _ in range(5))
 
 
 def _poppler(file: Path, out: Path, folder: Path) -> bool:
     pictures = []
-    for number, one in enumerate((file, out)):
+    for number, one in enumerate((file, out, file)):
         (where := folder / str(number)).mkdir()
         pictures.append(strangers.drawn_by_poppler(one, where, last=MOST_PAGES))
-    return pictures[0] == pictures[1]
+    return pictures[0] == pictures[1] or pictures[0] != pictures[2]
 
 
 _CHECKS = {"prefix": _prefix, "qpdf": _qpdf, "pdfsig": _pdfsig, "pdfium": _pdfium, "poppler": _poppler}
 
 
-def _pyhanko(out: Path, who: pades.Signer) -> str:
+def _pyhanko(file: Path, out: Path, who: pades.Signer) -> str:
     """Strictly if the file allows that, else as leniently as it reads the file at all."""
     said = ""
     for strict in (True, False):
         try:
-            last = strangers.pyhanko(out, who.certificate, strict=strict)[-1]
+            last = strangers.pyhanko(out, who.certificate, strict=strict)
         except Exception as wrong:
             said += f" pyhanko strict={strict}: {wrong!r:.200}"
             continue
@@ -129,7 +138,21 @@ def _pyhanko(out: Path, who: pades.Signer) -> str:
             if last.intact and last.valid and whole
             else f"pyhanko {last.intact} {last.valid} {last.coverage}"
         )
-    return said
+    return said if _pyhanko_signs(file) else ""
+
+
+def _pyhanko_signs(file: Path) -> bool:
+    """Whether it could read the file before us; by our key, in memory."""
+    try:
+        with file.open("rb") as opened:
+            writer = IncrementalPdfFileWriter(opened, strict=False)
+            if writer.prev.encrypted:
+                writer.encrypt("")  # type: ignore[no-untyped-call]
+            append_signature_field(writer, SigFieldSpec("Field"))
+            writer.write(BytesIO())  # type: ignore[no-untyped-call]
+            return True
+    except Exception:
+        return False
 
 
 def _watched(file: Path) -> dict[str, Any]:

@@ -64,22 +64,19 @@ def openssl_verify(folder: Path, cms: bytes, covered: bytes, root: bytes | None 
 
 
 def pyhanko(
-    file: Path, *roots: bytes, password: str | None = None, strict: bool = True
-) -> list[PdfSignatureStatus]:
-    """One status for each signature, in the file's order; without revocation."""
+    file: Path, *roots: bytes, password: str | None = None, strict: bool = True, number: int = -1
+) -> PdfSignatureStatus:
+    """What it says of one signature, by default the last in the file's order; without revocation."""
     trusted = [Certificate.load(root) for root in roots]
     with file.open("rb") as opened:
         reader = PdfFileReader(opened, strict=strict)
         if reader.encrypted:
             reader.decrypt(password or "")
-        return [
-            validate_pdf_signature(
-                one,
-                ValidationContext(trust_roots=trusted, allow_fetching=False),
-                key_usage_settings=KeyUsageConstraints(key_usage=set()),
-            )
-            for one in reader.embedded_regular_signatures
-        ]
+        return validate_pdf_signature(
+            reader.embedded_regular_signatures[number],
+            ValidationContext(trust_roots=trusted, allow_fetching=False),
+            key_usage_settings=KeyUsageConstraints(key_usage=set()),
+        )
 
 
 def rendered(file: Path, password: str | None = None, *, most: int = 10_000, scale: float = 0.5) -> list[str]:

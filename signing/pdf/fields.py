@@ -94,8 +94,7 @@ def register(update: Update, field: bytes | None, catalog_changes: Mapping[str, 
     catalog, found = root(update.opened.pdf), form(update.opened.pdf)
     changes = dict(catalog_changes)
     if found is None:
-        entries = {"/Fields": array(field or b""), "/SigFlags": b"%d" % (SIGNATURES_EXIST | APPEND_ONLY)}
-        changes["/AcroForm"] = update.add(dictionary(entries))
+        changes["/AcroForm"] = _new_form(update, field or b"")
     else:
         entries_of_form = update.entries(found) if found.is_indirect else _form_in(update, catalog)
         form_changes = _form_changes(update, found, entries_of_form, field)
@@ -105,6 +104,27 @@ def register(update: Update, field: bytes | None, catalog_changes: Mapping[str, 
             changes["/AcroForm"] = changed(entries_of_form, form_changes)
     if changes:
         update.change(catalog, changes)
+
+
+def _new_form(update: Update, field: bytes) -> bytes:
+    """With the resources that every form has: pdfium draws free text without an appearance by those of the form, and
+    where there is no form by some of its own, so that a bare form would make such text vanish."""
+    number = update.reserve()
+    helvetica = {
+        "/Type": b"/Font",
+        "/Subtype": b"/Type1",
+        "/BaseFont": b"/Helvetica",
+        "/Encoding": b"/WinAnsiEncoding",
+    }
+    font = update.add(dictionary(helvetica))
+    entries = {
+        "/Fields": array(field),
+        "/SigFlags": b"%d" % (SIGNATURES_EXIST | APPEND_ONLY),
+        "/DR": dictionary({"/Font": dictionary({"/Helv": font})}),
+        "/DA": update.opened.string(b"/Helv 12 Tf 0 g ", number),
+    }
+    update.put(number, dictionary(entries))
+    return reference(number)
 
 
 def _form_in(update: Update, catalog: pikepdf.Object) -> list[Entry]:
