@@ -153,6 +153,8 @@ def _url(address: str) -> httpx.URL:
         raise NotFetched(address, "not an address") from wrong
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
         raise NotFetched(address, "not a plain http or https address")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise NotFetched(address, "no such port")
     return url
 
 

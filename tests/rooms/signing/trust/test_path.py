@@ -169,7 +169,7 @@ def test_rubbish_beside_the_path_changes_nothing() -> None:
     assert find_path(PERSON_BELOW.der, others, trusting(ROOT), NOW)[1] == MIDDLE.der
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2000), st.integers(0, 255), st.binary(max_size=3))
 def test_whatever_the_bytes_are(at: int, value: int, more: bytes) -> None:
     der = PERSON_BELOW.der
