@@ -9,19 +9,16 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import chores
+import ground
 from documents.codes import Codes
 from documents.counts import counts
 from documents.document import Documents
@@ -34,7 +31,7 @@ from documents.preview import Previews
 from documents.progress import Progress
 from documents.requests import Requests
 from documents.results import Results
-from documents.rooms import Limits, Rooms, Trouble
+from documents.rooms import Rooms, Trouble
 from documents.sign_document import SignDocument
 from documents.signer_check import SignerCheck
 from documents.signing_steps import SigningSteps, Timestamping, Tools
@@ -42,6 +39,7 @@ from documents.sweeping import Sweeping
 from documents.trail import Trail
 from documents.trusted import Trusted
 from documents.verify_document import Verifying
+from ground import Times
 from hsm.key import KeyUnavailable, SigningKey
 from hsm.pkcs11_vault import Pkcs11Vault
 from settings import Settings
@@ -50,8 +48,6 @@ from signing.timestamping.clock import ClockGuard
 from signing.timestamping.remote import RemoteAuthorities
 from signing.timestamping.source import TimestampSource, TimestampUnavailable, obtain
 from signing.trust.anchors import TrustSnapshot
-from signing.trust.fetcher import Fetcher, Reach
-from signing.trust.revocation import Revocation
 from signing.workshop import Workshop
 from storage.database import Database, DatabaseUnavailable
 from storage.folder_store import FolderStore
@@ -70,9 +66,8 @@ if TYPE_CHECKING:
 
 DEMONSTRATION = "demonstration"  # its folder in the home
 TSA_KEY = "tsa"
-LOOPBACK = ("127.0.0.0/8", "::1/128")
+MACHINE = Times()
 ROOM_UNKNOWN = 8192  # bytes of a token, until an authority has shown how large its own are
-JOB_VERSION = "1"  # names the form of the stored work (P6)
 
 log = logging.getLogger("antin")
 
@@ -108,9 +103,9 @@ def roof() -> Roof:
 
     async def trust() -> TrustSnapshot:
         """Without touching anything else: who only verifies needs no home."""
-        db = _database(settings)
+        db = ground.database(settings)
         try:
-            return await Trusted(db, Times().wall).reload()
+            return await Trusted(db, MACHINE.wall).reload()
         except DatabaseUnavailable:
             return TrustSnapshot(())
         finally:
@@ -119,9 +114,9 @@ def roof() -> Roof:
     @asynccontextmanager
     async def trail() -> AsyncIterator[Trail]:
         """The log and what is known outside; a token that is away leaves the signatures unjudged."""
-        db, vault = _database(settings), Pkcs11Vault(settings.socket)
+        db, vault = ground.database(settings), Pkcs11Vault(settings.socket)
         try:
-            yield Trail(db, Times().wall, keys=vault, elsewhere=settings.checkpoints)
+            yield Trail(db, MACHINE.wall, keys=vault, elsewhere=settings.checkpoints)
         finally:
             await vault.close()
             await db.close()
@@ -135,7 +130,7 @@ def roof() -> Roof:
 
     return Roof(
         settings=settings, open_rooms=rooms, trust=trust,
-        revocation=lambda: _revocation(settings, Times().wall), trail=trail, troubles=troubles,
+        revocation=lambda: ground.revocation(settings, MACHINE.wall), trail=trail, troubles=troubles,
         serve=lambda: serve(settings),
     )  # fmt: skip
 
@@ -160,14 +155,6 @@ class WillNotStart(Exception):
 
 
 @dataclass(frozen=True)
-class Times:
-    """The clock, steered in tests."""
-
-    wall: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    monotonic: Callable[[], float] | None = None
-
-
-@dataclass(frozen=True)
 class House:
     """The rooms, and what only the roof needs."""
 
@@ -179,7 +166,7 @@ class House:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, *, serving: bool = False, times: Times = Times(), furnished: bool = True
+    settings: Settings, *, serving: bool = False, times: Times = MACHINE, furnished: bool = True
 ) -> AsyncIterator[House]:
     """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here;
     `furnished`: in development an empty home gets an authority, people and a sample.
@@ -187,7 +174,7 @@ async def open_house(
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         # The ground: keys we may use but never see, facts, bytes.
-        alone = stack.enter_context(_presence(settings.home, serving=serving))
+        alone = stack.enter_context(ground.presence(settings.home, serving=serving))
         demonstration = None
         if furnished and not settings.production:
             from demonstration.server import DemonstrationServer
@@ -195,22 +182,22 @@ async def open_house(
             demonstration = await stack.enter_async_context(
                 DemonstrationServer.start(settings.home / DEMONSTRATION)
             )
-        await _token_process(settings, stack)
-        db = _database(settings)
+        await ground.token_process(settings, stack)
+        db = ground.database(settings)
         stack.push_async_callback(db.close)
         db.migrate()
-        store = _store(settings)
+        store = ground.store(settings)
         stack.callback(store.close)
         vault = Pkcs11Vault(settings.socket)
         stack.push_async_callback(vault.close)
         # The craft.
-        guard = _guard(settings, times)
+        guard = ground.guard(settings, times)
         await guard.measure()
         trusted = Trusted(db, times.wall)
         await trusted.reload()
         workshop = await stack.enter_async_context(Workshop(settings.workers))
         # The office.
-        jobs = _jobs(settings, times) if serving else None
+        jobs = ground.jobs(settings, times) if serving else None
         parts = Parts(settings, times, db, store, vault, guard, trusted, workshop, jobs)
         house = await parts.house(stack)
         if settings.production and serving:
@@ -227,9 +214,7 @@ async def open_house(
         yield house
 
 
-async def _furnished(
-    house: House, server: DemonstrationServer, parts: Parts, stack: AsyncExitStack
-) -> House:
+async def _furnished(house: House, server: DemonstrationServer, parts: Parts, stack: AsyncExitStack) -> House:
     """A home for demonstration has people, keys and a sample, and tells about them at each start."""
     from demonstration.authority import DemonstrationAuthority
     from demonstration.home import furnish
@@ -262,7 +247,7 @@ class Parts:
     async def house(self, stack: AsyncExitStack) -> House:
         settings, db, store, clock = self.settings, self.db, self.store, self.times.wall
         workshop, trusted = self.workshop, self.trusted
-        revocation = await stack.enter_async_context(_revocation(settings, clock))
+        revocation = await stack.enter_async_context(ground.revocation(settings, clock))
         ours = self._authority()
         source = self._source(ours, stack)
         seal = Sealer(settings.home / "seal.key")
@@ -281,7 +266,7 @@ class Parts:
         sign = SignDocument(requests, progress, SigningSteps(tools))
         watch = Watch(settings, db, store, self.vault, self.guard, trusted, workshop.confined)
         rooms = Rooms(
-            address=settings.address, production=settings.production, limits=_limits(settings), clock=clock,
+            address=settings.address, production=settings.production, limits=ground.limits(settings), clock=clock,
             office=Office(db, clock), once=Once(db, clock, started_at=clock()), documents=documents,
             intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=settings.upload_limit), sign=sign,
             results=results,
@@ -328,89 +313,3 @@ class Parts:
 
     async def _counts(self) -> Mapping[str, float]:
         return await counts(self.db) | (await self.jobs.counts() if self.jobs else {})
-
-
-# -- the ground
-
-
-@contextmanager
-def _presence(home: Path, *, serving: bool) -> Iterator[bool]:
-    """Whether nobody else is at home: then what is held is a dead one's."""
-    with (home / "present.lock").open("a+") as file:
-        alone = serving and _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
-        yield alone
-
-
-def _locks(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind)
-    except BlockingIOError:
-        return False
-    return True
-
-
-async def _token_process(settings: Settings, stack: AsyncExitStack) -> None:
-    """Production has it started by somebody else, as a user of its own (K3)."""
-    if settings.production:
-        return
-    from hsm import soft_token
-    from hsm.token_process import TokenProcess
-
-    module = Path(settings.token_module) if settings.token_module else None
-    await asyncio.to_thread(soft_token.make, settings.token, module=module)
-    await stack.enter_async_context(
-        TokenProcess.start(settings.token, settings.socket, queue_limit=settings.queue_limit)
-    )
-
-
-def _database(settings: Settings) -> Database:
-    return Database(settings.database, password_file=settings.database_password_file)
-
-
-def _jobs(settings: Settings, times: Times) -> Jobs:
-    return Jobs(
-        settings.jobs_database, JOB_VERSION, clock=times.wall, host=socket.gethostname(),
-        password_file=settings.database_password_file,
-    )  # fmt: skip
-
-
-def _store(settings: Settings) -> FolderStore | MinioStore:
-    if not settings.s3_endpoint:
-        return FolderStore(settings.home / "store")
-    from storage.minio_store import Buckets, MinioStore
-    from storage.s3_writing import S3Address, S3Credentials
-
-    if settings.s3_credentials_file is None:
-        raise StoreUnavailable("ANTIN_S3_CREDENTIALS_FILE names no file")
-    lines = settings.s3_credentials_file.read_text().split()
-    if len(lines) != 2:
-        raise StoreUnavailable("the file of the S3 credentials does not hold two lines")
-    store = MinioStore(
-        S3Address.parse(settings.s3_endpoint, settings.s3_region), S3Credentials(*lines),
-        buckets=Buckets(settings.s3_kept_bucket, settings.s3_working_bucket), scratch=settings.home / "scratch",
-    )  # fmt: skip
-    if not settings.production:
-        store.make_buckets()
-    return store
-
-
-def _guard(settings: Settings, times: Times) -> ClockGuard:
-    bound = timedelta(milliseconds=settings.clock_bound_ms)
-    more = {"monotonic": times.monotonic} if times.monotonic else {}
-    return ClockGuard(settings.clock_sources, bound=bound, wall=times.wall, **more)
-
-
-@asynccontextmanager
-async def _revocation(settings: Settings, clock: Callable[[], datetime]) -> AsyncIterator[Revocation]:
-    networks = settings.revocation_networks + ([] if settings.production else list(LOOPBACK))
-    async with Fetcher(Reach.allowing(networks, settings.revocation_hosts)) as fetcher:
-        yield Revocation(fetcher, clock=clock)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        upload=settings.upload_limit, verify=settings.verify_limit,
-        requests_per_minute=settings.requests_per_minute, tsa_networks=tuple(settings.tsa_networks),
-        trusted_proxies=tuple(settings.trusted_proxies), signatures_at_once=settings.queue_limit,
-    )  # fmt: skip

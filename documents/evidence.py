@@ -58,10 +58,13 @@ class EvidenceKeeper:
 
     async def keep(self, held: Held, certificate: bytes, checked: Checked) -> None:
         """Raises StoreUnavailable."""
-        things = [("certificate", one) for one in dict.fromkeys((certificate, *checked.certificates))]
-        things += [("crl", one) for one in checked.crls] + [("ocsp", one) for one in checked.ocsps]
-        names = [(kind, await self._keep(held.agency, one)) for kind, one in things]
+        names = [(kind, await self._keep(held.agency, one)) for kind, one in _things(certificate, checked)]
         await self._progress.keep_evidence(held, names)
+
+    @staticmethod
+    def names(certificate: bytes, checked: Checked) -> tuple[tuple[str, str], ...]:
+        """Kind and SHA-256 of what `keep` would keep."""
+        return tuple((kind, hashlib.sha256(one).hexdigest()) for kind, one in _things(certificate, checked))
 
     async def _keep(self, agency: UUID, content: bytes) -> str:
         sha256 = hashlib.sha256(content).hexdigest()
@@ -77,6 +80,11 @@ class EvidenceKeeper:
             self._kept.clear()
         self._kept[agency, sha256] = None
         return sha256
+
+
+def _things(certificate: bytes, checked: Checked) -> list[tuple[str, bytes]]:
+    things = [("certificate", one) for one in dict.fromkeys((certificate, *checked.certificates))]
+    return things + [("crl", one) for one in checked.crls] + [("ocsp", one) for one in checked.ocsps]
 
 
 class EvidenceBundle:

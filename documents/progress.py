@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,6 +43,15 @@ class Delivered:
     revision: str
     judgement: dict[str, Any]
     still_pending: bool  # revocation data is owed
+    evidence: tuple[tuple[str, str], ...] = ()  # kind and SHA-256 of what is kept beside it
+
+    def to_stored(self) -> dict[str, Any]:
+        return asdict(self) | {"reached": self.reached.value}
+
+    @staticmethod
+    def from_stored(stored: dict[str, Any]) -> Delivered:
+        evidence = tuple((kind, sha256) for kind, sha256 in stored["evidence"])
+        return Delivered(**stored | {"reached": Level(stored["reached"]), "evidence": evidence})
 
 
 class Progress:
@@ -160,6 +169,15 @@ class Progress:
             return read_request(row)
 
         return await self._db.transact(held.agency, work)
+
+    async def finishing(self, held: Held, done: Delivered) -> None:
+        """Step 5 begins: what is about to be kept has its name first, so that whoever takes up after a crash finds it
+        and makes no other."""
+
+        def work(session: Session) -> None:
+            self._mine(session, held).finished = done.to_stored()
+
+        await self._db.transact(held.agency, work)
 
     async def delivered(self, held: Held, done: Delivered) -> SigningRequest:
         """Step 5: rendition, lookup, end of intent and request, audit record, in one transaction."""

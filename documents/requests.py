@@ -108,6 +108,7 @@ class Held:
     working: UUID | None
     check: dict[str, Any] | None
     intent: Intent | None
+    finished: dict[str, Any] | None = None  # what was about to be kept when the last worker ended
 
 
 class Requests:
@@ -213,7 +214,7 @@ class Requests:
             base=_base(before[-1]) if before else Base(doc.working_sha256 or "", doc.size, doc.working),
             signed=_base(ours[-1]) if ours else None,
             prepared=PreparedSignature.from_stored(row.prepared) if row.prepared else None,
-            working=row.working, check=row.check,
+            working=row.working, check=row.check, finished=row.finished,
             intent=Intent(intent.id, intent.ordinal, intent.state, intent.ticket, intent.signature) if intent else None,
         )  # fmt: skip
 

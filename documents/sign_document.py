@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from documents.document import RequestState, SigningRequest
 from documents.office import Caller, NotAllowed
 from documents.progress import Delivered, Progress
 from documents.requests import OUTSIDE, Held, RequestEnded, Requests
-from documents.signer_check import CertificateRefused, KeyRefused
+from documents.signer_check import CertificateRefused, Checked, KeyRefused
 from documents.signing_steps import SigningSteps
 from documents.wish import SignWish
 from hsm.key import KeyDescription, Purpose
@@ -167,30 +168,37 @@ class SignDocument:
                 held = outcome
             checked = checked or await steps.check_again(held)
             try:
-                stamp = await steps.timestamp(held)
-                async with steps.filled(held, stamp, checked) as filled:
-                    # 4. Judge our own work, as a stranger would. Nothing leaves that we would not accept.
-                    judgement, finished = await steps.judge(
-                        held, original, filled.file, timestamped=stamp is not None
-                    )
-
-                    # 5. Keep it, record it, and only then say so.
-                    await steps.keep(held, filled.file, finished)
+                done = await steps.kept_already(held) or await self._finish(held, original, checked)
             except TimestampUnavailable as away:
                 problem = {"code": "timestamp-unavailable", "tried": list(away.tried)}
                 waiting = await self._progress.pending(held, RequestState.TIMESTAMP_PENDING, problem)
                 await steps.later(held)
                 return waiting
             await steps.keep_evidence(held, checked)
-            done = Delivered(
-                finished.sha256, finished.size, filled.reached, finished.revision, judgement,
-                still_pending=filled.owed,
-            )  # fmt: skip
             request = await self._progress.delivered(held, done)
         await steps.clear(held)
         if not request.state.ended:
             await steps.later(held)
         return request
+
+    async def _finish(self, held: Held, original: Path, checked: Checked) -> Delivered:
+        """From the signature's value to the kept file: the end of step 3, step 4, and the begin of step 5."""
+        steps = self._steps
+        stamp = await steps.timestamp(held)
+        async with steps.filled(held, stamp, checked) as filled:
+            # 4. Judge our own work, as a stranger would. Nothing leaves that we would not accept.
+            judgement, finished = await steps.judge(
+                held, original, filled.file, timestamped=stamp is not None
+            )
+
+            # 5. Keep it, record it, and only then say so.
+            done = Delivered(
+                finished.sha256, finished.size, filled.reached, finished.revision, judgement,
+                still_pending=filled.owed, evidence=steps.evidence_names(held, checked),
+            )  # fmt: skip
+            await self._progress.finishing(held, done)
+            await steps.keep(held, filled.file, finished)
+        return done
 
 
 def problem_of(refused: Exception) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from signing.trust.anchors import TrustSnapshot
 from signing.verification.own_work import NotAccepted
 from signing.workshop import Workshop
 from storage.identifiers import uuid7
-from storage.store import KeptName, ObjectStore, WorkingName
+from storage.store import KeptName, NotKept, ObjectStore, WorkingName
 
 __all__ = ["KeyRefused", "SigningSteps", "Timestamping", "Tools"]
 
@@ -253,6 +253,25 @@ class SigningSteps:
     async def keep(self, held: Held, file: Path, finished: Finished) -> None:
         await self._.store.kept.keep(KeptName(held.agency, finished.sha256), file)
 
+    async def kept_already(self, held: Held) -> Delivered | None:
+        """What a worker before us kept and could not record any more. What it kept of the evidence gets its name too."""
+        if held.finished is None:
+            return None
+        done = Delivered.from_stored(held.finished)
+        kept = [one for one in done.evidence if await self._is_kept(held.agency, one[1])]
+        await self._.progress.keep_evidence(held, kept)
+        return done if await self._is_kept(held.agency, done.sha256) else None
+
+    async def _is_kept(self, agency: UUID, sha256: str) -> bool:
+        try:
+            await self._.store.kept.stat(KeptName(agency, sha256))
+        except NotKept:
+            return False
+        return True
+
+    def evidence_names(self, held: Held, checked: Checked) -> tuple[tuple[str, str], ...]:
+        return self._.evidence.names(_prepared(held).certificate, checked)
+
     async def keep_evidence(self, held: Held, checked: Checked) -> None:
         prepared = _prepared(held)
         await self._.evidence.keep(held, prepared.certificate, checked)
@@ -271,6 +290,9 @@ class SigningSteps:
         had then is asked for again, kept, and put into the document where a higher level was wanted."""
         if held.signed is None:
             raise ValueError("nothing is signed")
+        before = await self.kept_already(held)
+        if before is not None and before.sha256 != held.signed.sha256:
+            return await self._.progress.augmented(held, before)
         async with self._scratch() as file:
             async with self._.store.kept.fetch(KeptName(held.agency, held.signed.sha256)) as signed:
                 await asyncio.to_thread(shutil.copyfile, signed, file)
@@ -307,10 +329,11 @@ class SigningSteps:
             # What was released stands as it is; only this rendition of it is not.
             problem = {"code": "augmentation-not-accepted", "detail": str(refused)[:500]}
             return await progress.ended(held, RequestState.DONE, problem)
-        await self.keep(held, file, finished)
         done = Delivered(
             finished.sha256, finished.size, prepared.level, finished.revision, judgement, still_pending=False
         )
+        await progress.finishing(held, done)
+        await self.keep(held, file, finished)
         return await progress.augmented(held, done)
 
     @asynccontextmanager

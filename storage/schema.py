@@ -203,6 +203,7 @@ class SigningRequestRow(Row):
     working: Mapped[UUID | None]  # the prepared file
     check: Mapped[dict[str, Any] | None]  # what was known of the certificate before the token was touched
     judgement: Mapped[dict[str, Any] | None]  # what our own judge said (step 4)
+    finished: Mapped[dict[str, Any] | None]  # what step 5 is about to keep, named before it is kept
     lease: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]

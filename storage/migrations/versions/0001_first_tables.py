@@ -227,6 +227,7 @@ def upgrade() -> None:  # noqa: PLR0915
         sa.Column("working", sa.Uuid(), nullable=True),
         sa.Column("check", sa.JSON(), nullable=True),
         sa.Column("judgement", sa.JSON(), nullable=True),
+        sa.Column("finished", sa.JSON(), nullable=True),
         sa.Column("lease", sa.BigInteger(), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("problem", sa.JSON(), nullable=True),

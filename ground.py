@@ -1,0 +1,123 @@
+"""The ground and what else settings choose: this file opens token, database, store and clock as the settings say."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from documents.rooms import Limits
+from settings import Settings
+from signing.timestamping.clock import ClockGuard
+from signing.trust.fetcher import Fetcher, Reach
+from signing.trust.revocation import Revocation
+from storage.database import Database
+from storage.folder_store import FolderStore
+from storage.jobs import Jobs
+from storage.store import StoreUnavailable
+
+if TYPE_CHECKING:
+    from storage.minio_store import MinioStore
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+JOB_VERSION = "1"  # names the form of the stored work (P6)
+
+
+@dataclass(frozen=True)
+class Times:
+    """The clock, steered in tests."""
+
+    wall: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    monotonic: Callable[[], float] | None = None
+
+    @property
+    def steady(self) -> dict[str, Callable[[], float]]:
+        return {"monotonic": self.monotonic} if self.monotonic else {}
+
+
+@contextmanager
+def presence(home: Path, *, serving: bool) -> Iterator[bool]:
+    """Whether nobody else is at home: then what is held is a dead one's."""
+    with (home / "present.lock").open("a+") as file:
+        alone = serving and _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH)
+        yield alone
+
+
+def _locks(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def token_process(settings: Settings, stack: AsyncExitStack) -> None:
+    """Production has it started by somebody else, as a user of its own (K3)."""
+    if settings.production:
+        return
+    from hsm import soft_token
+    from hsm.token_process import TokenProcess
+
+    module = Path(settings.token_module) if settings.token_module else None
+    await asyncio.to_thread(soft_token.make, settings.token, module=module)
+    await stack.enter_async_context(
+        TokenProcess.start(settings.token, settings.socket, queue_limit=settings.queue_limit)
+    )
+
+
+def database(settings: Settings) -> Database:
+    return Database(settings.database, password_file=settings.database_password_file)
+
+
+def jobs(settings: Settings, times: Times) -> Jobs:
+    return Jobs(
+        settings.jobs_database, JOB_VERSION, clock=times.wall, host=socket.gethostname(),
+        password_file=settings.database_password_file,
+    )  # fmt: skip
+
+
+def store(settings: Settings) -> FolderStore | MinioStore:
+    if not settings.s3_endpoint:
+        return FolderStore(settings.home / "store")
+    from storage.minio_store import Buckets, MinioStore
+    from storage.s3_writing import S3Address, S3Credentials
+
+    if settings.s3_credentials_file is None:
+        raise StoreUnavailable("ANTIN_S3_CREDENTIALS_FILE names no file")
+    lines = settings.s3_credentials_file.read_text().split()
+    if len(lines) != 2:
+        raise StoreUnavailable("the file of the S3 credentials does not hold two lines")
+    store = MinioStore(
+        S3Address.parse(settings.s3_endpoint, settings.s3_region), S3Credentials(*lines),
+        buckets=Buckets(settings.s3_kept_bucket, settings.s3_working_bucket), scratch=settings.home / "scratch",
+    )  # fmt: skip
+    if not settings.production:
+        store.make_buckets()
+    return store
+
+
+def guard(settings: Settings, times: Times) -> ClockGuard:
+    bound = timedelta(milliseconds=settings.clock_bound_ms)
+    return ClockGuard(settings.clock_sources, bound=bound, wall=times.wall, **times.steady)
+
+
+@asynccontextmanager
+async def revocation(settings: Settings, clock: Callable[[], datetime]) -> AsyncIterator[Revocation]:
+    networks = settings.revocation_networks + ([] if settings.production else list(LOOPBACK))
+    async with Fetcher(Reach.allowing(networks, settings.revocation_hosts)) as fetcher:
+        yield Revocation(fetcher, clock=clock)
+
+
+def limits(settings: Settings) -> Limits:
+    return Limits(
+        upload=settings.upload_limit, verify=settings.verify_limit,
+        requests_per_minute=settings.requests_per_minute, tsa_networks=tuple(settings.tsa_networks),
+        trusted_proxies=tuple(settings.trusted_proxies), signatures_at_once=settings.queue_limit,
+    )  # fmt: skip
