@@ -155,9 +155,12 @@ def tell(sentence: str, *, style: str = "", to: Console = err) -> None:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One line. Where nobody reads any more the work goes on: its exit status still tells."""
+    """One line, whatever bytes a name has. Where nobody reads any more the work goes on: its exit status still tells."""
     try:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        try:
+            sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        except UnicodeEncodeError:
+            sys.stdout.write(json.dumps(value) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,9 +14,22 @@ from typing import Any
 from uuid import UUID
 
 import typer
+from rich.text import Text
 
 from catalogue import N_
-from cli import DONE, REFUSED, UNAVAILABLE, Roof, err, file_chunks, print_json, system_user, tell, words
+from cli import (
+    DONE,
+    REFUSED,
+    UNAVAILABLE,
+    Roof,
+    clean,
+    err,
+    file_chunks,
+    print_json,
+    system_user,
+    tell,
+    words,
+)
 from documents.document import RequestState, SigningRequest
 from documents.intake import Arrival
 from documents.office import Caller, CallerKind, NotAllowed
@@ -43,7 +56,7 @@ class SignFile:
 async def sign_file(roof: Roof, wanted: SignFile) -> int:
     """Exit status: 0 signed, 1 refused, 2 not available. What cannot be had now is not left to be signed later."""
     _check_paths(wanted.source, wanted.out)
-    with err.status(words(N_("Đang ký %(file)s…"), file=wanted.source.name.replace("[", "(")[:60])):
+    with err.status(Text(clean(words(N_("Đang ký %(file)s…"), file=wanted.source.name)))):
         async with roof.open_rooms() as rooms:
             key = await _find_key(rooms, wanted.key)
             caller = _acting_for(key, production=rooms.production)

@@ -99,7 +99,7 @@ async def test_what_cannot_be_signed_says_why(api: Api) -> None:
 async def test_a_wish_that_is_not_understood_is_refused(api: Api) -> None:
     document = (await upload(api))["id"]
     address = f"/api/v1/documents/{document}/signatures"
-    for wish in (
+    wishes: tuple[object, ...] = (
         {"key": "con-dau", "levle": "B-T"},
         {"key": "con-dau", "level": "B-X"},
         {"mode": "prepare"},
@@ -109,7 +109,8 @@ async def test_a_wish_that_is_not_understood_is_refused(api: Api) -> None:
         {"key": "con-dau", "mark": {"box": [0, 0, "NaN", 1]}},
         {},
         [],
-    ):
+    )
+    for wish in wishes:
         answer = await api.http.post(address, json=wish)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid"), wish
         assert '"input"' not in answer.text

@@ -60,7 +60,7 @@ async def test_other_agencies_identifiers_lead_nowhere_on_any_route(api: Api) ->
     )
     assert (await api.http.get(f"/api/v1/signatures/{signature}")).json()["state"] == "PREPARED"
     told(await api.http.get("/api/v1/keys/con-dau/certificate", headers=api.as_other()), 404, "no-such-key")
-    other = str((await upload(api, **api.as_other()))["id"])
+    other = str((await upload(api, None, **api.as_other()))["id"])
     named = await api.http.post(
         f"/api/v1/documents/{other}/signatures",
         json={"key": "con-dau", "level": "B-B"},

@@ -46,13 +46,13 @@ def operations(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def shape_of(schema: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
     """The schema of a body, with what it refers to."""
-    return copy.deepcopy(content["schema"]) | {"components": schema["components"]}
+    return {**copy.deepcopy(content["schema"]), "components": schema["components"]}
 
 
 def examples_of(content: dict[str, Any]) -> list[Any]:
     found = [one["value"] for one in content.get("examples", {}).values()]
     found += [content["example"]] if "example" in content else []
-    return found + content.get("schema", {}).get("examples", [])
+    return [*found, *content.get("schema", {}).get("examples", [])]
 
 
 def test_it_is_openapi_3_1(schema: dict[str, Any]) -> None:
@@ -117,7 +117,8 @@ def test_whatever_is_asked_is_answered_as_described(
     described = schemathesis.openapi.from_dict(schema)
     with requests.Session() as session:
         session.headers["Authorization"] = f"Bearer {served.key}"
-        for result in described.get_all_operations():
+        found: Any = described.get_all_operations()
+        for result in found:
             _ask(result.ok(), session, f"http://127.0.0.1:{served.port}")
 
 

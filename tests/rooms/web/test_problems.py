@@ -127,9 +127,10 @@ def _literals(folder: Path, name: str, at: int) -> set[str]:
     found = set()
     for file in files:
         for node in ast.walk(ast.parse(file.read_text())):
-            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
-            if called and len(node.args) > at and isinstance(node.args[at], ast.Constant):
-                found.add(str(node.args[at].value))
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name):
+                continue
+            if len(node.args) > at and isinstance(given := node.args[at], ast.Constant):
+                found.add(str(given.value))
     return found
 
 
