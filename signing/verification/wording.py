@@ -57,9 +57,8 @@ FINDINGS: dict[str, str] = {
     # What came later.
     "CHANGED_AFTER": N_("Tệp đã bị sửa sau khi ký, ngoài những thay đổi được phép."),
     "DOUBTFUL_AFTER": N_("Sau khi ký có thay đổi mà không kết luận được là vô hại."),
-    "CERTIFICATION_INEFFECTIVE": N_("Chữ ký chứng nhận không đặt đúng chỗ, giới hạn sửa đổi không có hiệu lực."),
-    "MARK_ABOVE_CONTENT": N_("Hình chữ ký sau nằm trên nội dung trang %(page)s đã được ký, không che chữ nào."),
-    "MARK_ON_PAGE": N_("Chữ ký sau có hình hiển thị trên trang %(page)s."),
+    "SIGNATURE_OVER_CONTENT": N_("Hình của chữ ký sau nằm trên trang %(page)s, không che nội dung nào."),
+    "MARK_NOT_COMPARED": N_("Không xem được hình của chữ ký sau có che nội dung trang %(page)s hay không."),
     # Certificate and chain.
     "NO_PATH": N_("Không nối được chứng thư với tổ chức nào được tin cậy: %(subject)s."),
     "PATH_REFUSED": N_("Đường dẫn chứng thư không hợp lệ (%(subject)s)."),
