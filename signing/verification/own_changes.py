@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pikepdf
@@ -25,6 +25,7 @@ from signing.verification.second_reader import (
 SIGNATURES_EXIST_APPEND_ONLY = 3
 PRINT_AND_LOCKED = 4 | 128
 _NEW_FIELD = {"/Type", "/Subtype", "/FT", "/T", "/V", "/F", "/Rect", "/P", "/AP", "/Ff"}
+_NEW_FORM = {"/Fields", "/SigFlags", "/DR", "/DA"}  # the resources that every form has
 _LISTS = ("/Certs", "/CRLs", "/OCSPs")
 _OF_STORE = {"/Type", "/VRI", *_LISTS}
 
@@ -45,11 +46,11 @@ class NewField:
 
 @dataclass
 class Comparison:
-    """Two views of one growing document. `boundary`: bytes that belong to the old one."""
+    """Two views of one growing document. `ours`: where our own reader found each object that was added."""
 
     old: View
     new: View
-    boundary: int
+    ours: Mapping[Key, int]
     fresh: set[Key] = field(default_factory=set)
     left: set[Key] = field(default_factory=set)  # redefined, and not explained yet
 
@@ -84,16 +85,13 @@ class Comparison:
 
     def _places(self) -> None:
         for key in self.left | self.fresh:
-            kind, place, _ = self.new.entries[key]
-            if kind != 1 or place < self.boundary:
+            if self.new.entries[key] != (1, self.ours.get(key, -1), 0):
                 raise NotMeant(f"object {key} stands at another place of the document")
         numbers = {number for number, _ in self.fresh}
         if numbers and min(numbers) <= self.old.highest:
             raise NotMeant("a number of the document is used again")
         if alive := referred(self.old, numbers):
             raise NotMeant(f"the document referred to the numbers {sorted(alive)[:5]} before")
-        if len(self.old.pdf.pages) != len(self.new.pdf.pages):
-            raise NotMeant("another count of pages")
         old, new = self.old.pdf.trailer, self.new.pdf.trailer
         for entry in ("/Root", "/Info", "/Encrypt"):
             if _text(old, entry) != _text(new, entry):
@@ -114,6 +112,7 @@ class Comparison:
     def _form(self, allowed: set[str]) -> list[NewField]:
         """The fields that were added to the form."""
         before, after = self._catalogs
+        allowed_in_form = {"/Fields", "/SigFlags"}
         self._explained(after)
         _only(before, after, allowed, "the catalog")
         old, new = _dictionary(before.get("/AcroForm")), _dictionary(after.get("/AcroForm"))
@@ -122,13 +121,11 @@ class Comparison:
                 raise NotMeant("the form is gone")
             return []
         if old is None:
-            if set(map(str, new)) != {"/Fields", "/SigFlags"}:
-                raise NotMeant("a new form with more than fields")
-            old = pikepdf.Dictionary()
+            old, allowed_in_form = pikepdf.Dictionary(), _NEW_FORM
         elif new.is_indirect and old.objgen != new.objgen:
             raise NotMeant("another form")
         self._explained(new)
-        _only(old, new, {"/Fields", "/SigFlags"}, "the form")
+        _only(old, new, allowed_in_form, "the form")
         fields = self._appended(old.get("/Fields"), new.get("/Fields"))
         if old.get("/SigFlags") != new.get("/SigFlags"):
             flags = old.get("/SigFlags")
@@ -301,8 +298,7 @@ def _text(holder: pikepdf.Object, entry: str) -> bytes | None:
 
 
 def _written(one: object) -> bytes:
-    with pikepdf.explicit_conversion():
-        return one.unparse() if isinstance(one, pikepdf.Object) else repr(one).encode()
+    return one.unparse() if isinstance(one, pikepdf.Object) else repr(one).encode()
 
 
 def _members(value: object) -> list[pikepdf.Object]:

@@ -42,12 +42,6 @@ class View:
     def highest(self) -> int:
         return max((number for number, _ in self.entries), default=0)
 
-    def text(self, key: Key) -> bytes:
-        """The object as qpdf writes it, its own references unresolved; of a stream its dictionary."""
-        found = self.object(key)
-        shown = found.stream_dict if isinstance(found, pikepdf.Stream) else found
-        return shown.unparse(resolved=True)
-
     def object(self, key: Key) -> pikepdf.Object:
         with pikepdf.explicit_conversion():
             found = self.pdf.get_object(*key)
@@ -144,6 +138,14 @@ def warnings_of(view: View) -> set[str]:
     return {_PLACE.sub("", str(one)) for one in view.pdf.get_warnings()}
 
 
+def pages_of(view: View) -> int | None:
+    """How many pages qpdf counts; None where it cannot. It mends the tree while it counts, so this is asked last."""
+    try:
+        return len(view.pdf.pages)
+    except FAILURES:
+        return None
+
+
 def redefined(old: View, new: View) -> set[Key]:
     """Objects whose place is another. An object that is lost in the new file must have been nothing in the old."""
     if old.entries == new.entries:
@@ -163,10 +165,14 @@ def referred(view: View, numbers: set[int]) -> set[int]:
     """Which of these numbers something in the view refers to. An object that comes to life under a number that was
     referred to before would change what was there."""
     found: set[int] = set()
-    for key in view.entries:
-        try:
-            text = view.text(key)
-        except FAILURES:  # no object, or none that qpdf can read: nothing is referred to
-            continue
-        found |= {number for one, _ in _REFERENCE.findall(text) if (number := int(one)) in numbers}
+    with pikepdf.explicit_conversion():
+        for key in view.entries:
+            try:
+                one = view.pdf.get_object(*key)
+                if isinstance(one, pikepdf.Stream):
+                    one = one.stream_dict
+                text = one.unparse(resolved=True) if isinstance(one, pikepdf.Object) else b""
+            except FAILURES:  # what qpdf cannot read refers to nothing
+                continue
+            found.update(number for name, _ in _REFERENCE.findall(text) if (number := int(name)) in numbers)
     return found
