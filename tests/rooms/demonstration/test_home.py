@@ -107,7 +107,7 @@ async def test_killed_after_each_step_it_is_furnished_once(tmp_path: Path) -> No
         assert "DEMONSTRATION_TRUST" in [one.code for one in result.report.findings]
 
 
-async def test_two_that_furnish_at_once_make_one_home(tmp_path: Path) -> None:
+async def test_two_that_furnish_at_once_make_one_home_and_its_token_is_no_other_homes(tmp_path: Path) -> None:
     home = tmp_path / "home"
     script = DYING.replace("os.kill(os.getpid(), signal.SIGKILL)", "return None").replace(
         "dying)", "told)"
@@ -121,12 +121,8 @@ async def test_two_that_furnish_at_once_make_one_home(tmp_path: Path) -> None:
         assert len(await house.rooms.office.agencies()) == 1
         assert len(await house.rooms.office.people()) == 2
 
-
-async def test_a_token_of_another_home_is_not_taken(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    await open_once(home)
-    for one in home.glob("antin.sqlite*"):
-        one.unlink()
+    for file in home.glob("antin.sqlite*"):
+        file.unlink()
     with pytest.raises(HomesMixed) as mixed:
         await open_once(home)
     assert mixed.value.key == CHAIRMAN
