@@ -23,12 +23,14 @@ SILENT = {"/Extensions", "/Version", "/Type"}  # of the catalog: what a later ve
 
 @dataclass(frozen=True)
 class Event:
-    """`kind` is of the closed list in `wording.CHANGES`. `mark` is the rectangle of a new visible signature."""
+    """`kind` is of the closed list in `wording.CHANGES`. `mark` is the rectangle of a new visible
+    signature; `stood`: its field stood there already."""
 
     kind: str
     page: int | None = None  # counted from 1
     field: str | None = None
     mark: tuple[float, float, float, float] | None = None
+    stood: bool = False
 
 
 def compare(older: View, newer: View) -> tuple[Event, ...]:

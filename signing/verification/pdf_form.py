@@ -41,6 +41,7 @@ class _Field:
     sealed: bool
     value_changed: bool = False
     looks_changed: bool = False
+    new: bool = False
     filled: object = None  # the new signature dictionary
     widgets: list[object] = field(default_factory=list)  # of the newer view
     appearance: list[Key] = field(default_factory=list)
@@ -211,9 +212,8 @@ class FormChanges:
             self._c.note("STRUCTURE")
         self._new.update({key: name for key in map(key_of, nodes) if key is not None})
         value = found.get("/V")
-        new = _Field(name, kind, sealed=False, filled=value if is_dictionary(value) else None, widgets=nodes)
-        if new.filled is None:
-            self._c.note("SIGNATURE_FIELD", field=name)
+        new = _Field(name, kind, sealed=False, new=True, widgets=nodes)
+        new.filled = value if is_dictionary(value) else None
         while name in self._fields:
             name += "\0"
         self._fields[name] = new
@@ -264,7 +264,7 @@ class FormChanges:
             if one.sealed:
                 if one.looks_changed or one.value_changed:
                     self._c.note("SIGNATURE_CHANGED", field=one.name)
-            elif one.filled is not None:
+            elif one.filled is not None or one.new:
                 self._signed(one)
             elif one.value_changed:
                 self._c.note("FORM_FILLING", field=one.name)
@@ -274,11 +274,11 @@ class FormChanges:
     def _signed(self, one: _Field) -> None:
         value = entries(one.filled)
         stamp = value.get("/Type") == "/DocTimeStamp" or value.get("/SubFilter") == "/ETSI.RFC3161"
-        kind = "DOCUMENT_TIMESTAMP" if stamp else "SIGNATURE"
+        kind = "DOCUMENT_TIMESTAMP" if stamp else "SIGNATURE" if value else "SIGNATURE_FIELD"
         marks = [(widget, box(entries(widget).get("/Rect"))) for widget in one.widgets]
         shown = [(widget, mark) for widget, mark in marks if mark is not None]
         for widget, mark in shown:
-            self._c.note(kind, self._page_of(widget), one.name, mark=mark)
+            self._c.note(kind, self._page_of(widget), one.name, mark=mark, stood=not one.new)
         if not shown:
             self._c.note(kind, field=one.name)
 

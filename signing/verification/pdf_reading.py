@@ -17,6 +17,7 @@ from signing.verification import pdf_bytes
 from signing.verification.pdf_bytes import End, Known
 from signing.verification.pdf_changes import Event, compare
 from signing.verification.pdf_facts import CannotRead, Facts, FoundSignature, Step
+from signing.verification.pdf_marks import Seen, look
 from signing.verification.pdf_signatures import has_store, judge_bytes, permissions, signatures
 from signing.verification.pdf_store import read_store
 from signing.verification.pdf_view import PDF_ERRORS, TooMuch, View, open_view, written_in
@@ -40,6 +41,8 @@ class _Reading:
     stack: ExitStack
     doubts: dict[str, Finding] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
+    remarks: list[Finding] = field(default_factory=list)
+    prepared: dict[str, int] = field(default_factory=dict)  # fields that came empty, and the end before them
 
     def facts(self) -> Facts:
         size = self.size = pdf_bytes.size_of(self.file)
@@ -71,7 +74,7 @@ class _Reading:
             signatures=tuple(found),
             steps=tuple(steps),
             doubts=tuple(self.doubts.values()),
-            remarks=() if found else self._traces(),
+            remarks=tuple(self.remarks) if found else self._traces(),
             certificates=tuple(store.certificates),
             crls=tuple(store.crls),
             ocsps=tuple(store.ocsps),
@@ -169,7 +172,7 @@ class _Reading:
 
     def _step(self, older: End, newer: End, number: int) -> tuple[Event, ...]:
         before, after = self._view(older.end), self._view(newer.end)
-        events = compare(before, after)
+        events = self._marks(compare(before, after), older.end, newer.end)
         trailer = after.pdf.trailer
         if newer.section != older.section and trailer.get("/Prev") != older.section:
             self.doubt("READ_DIFFERENTLY")
@@ -182,6 +185,31 @@ class _Reading:
         if left is not None:
             self.doubt("LOOSE_BYTES", revision=str(number))
         return events
+
+    def _marks(self, events: tuple[Event, ...], older: int, newer: int) -> tuple[Event, ...]:
+        """With an event more for each mark that hides something (V9)."""
+        hiding = []
+        for one in events:
+            if one.mark is None or one.page is None or one.field is None:
+                continue
+            if one.kind == "SIGNATURE_FIELD":
+                self.prepared[one.field] = older
+            # A field that stood there when the first signer signed was seen by them, at its place.
+            begin = self.prepared.get(one.field) if one.stood else older
+            if begin is None:
+                continue
+            seen = look(self._upto, (begin, newer), one.page, one.mark, self.password)
+            if seen is Seen.HIDDEN:
+                hiding.append(Event("SIGNATURE_HIDES_CONTENT", one.page, one.field))
+            elif seen is Seen.UNSEEN:
+                self.doubt("MARK_NOT_COMPARED", page=str(one.page))
+            elif seen is Seen.ABOVE:
+                data = {"page": str(one.page)}
+                self.remarks.append(Finding("SIGNATURE_OVER_CONTENT", Severity.INFO, data))
+        return (*events, *hiding)
+
+    def _upto(self, end: int) -> bytes:
+        return pdf_bytes.at(self.file, 0, end)
 
     def _placed(self, one: FoundSignature, bounds: list[End]) -> FoundSignature:
         """With its place among the revisions, and what its own revision says of it."""
