@@ -114,10 +114,16 @@ def _reason(report: Report) -> Reason | None:
         return _unreadable(report)
     if report.verdict is Verdict.INVALID:
         return _failed(report)
+    if any(one.code in reasons.NOT_COVERED for one in _all_findings(report)):
+        return reasons.UNPROTECTED
     for one in report.signatures:
         if one.indication is Indication.INDETERMINATE:
             return _named(one, reasons.UNDECIDED, reasons.UNDECIDED_OTHERWISE)
     return reasons.UNPROTECTED
+
+
+def _all_findings(report: Report) -> Sequence[Finding]:
+    return [*report.findings, *(found for one in report.signatures for found in one.findings)]
 
 
 def _unreadable(report: Report) -> Reason:

@@ -21,7 +21,7 @@ from documents.intake import NotAccepted
 from documents.results import PublicResult
 from documents.verify_document import Brought
 from signing.verification import wording
-from signing.verification.report import to_json
+from signing.verification.report import Verdict, to_json
 from web.admission import client_address
 from web.api.asking import porter_of
 from web.bad_request import BadRequest, Fault
@@ -122,7 +122,8 @@ async def file_answer(request: Request, token: str, caller: Anybody, rooms: Hous
         "pages/verdict.html",
         answer=answer(brought.report, _say(request), issuer=issuer),
         held=_held_by_bringer(brought),
-        picture=f"{address}/trang/1.png",
+        # Where nothing could be read there is nothing to draw.
+        picture=None if brought.report.verdict is Verdict.UNREADABLE else f"{address}/trang/1.png",
         downloads=[(f"{address}/bao-cao.json", N_("Tải báo cáo kiểm tra (JSON)"))],
         back=None,
         until=brought.expires_at,

@@ -120,3 +120,5 @@ NOT_READ = {
     "NOT_A_PDF": NOT_A_PDF,
     "EMPTY_FILE": NOT_A_PDF,
 }
+# Findings about what lies beside or behind what was signed, where the signature itself may be sound.
+NOT_COVERED = {"BYTES_AFTER_END", "BYTES_BEFORE_HEADER", "LOOSE_BYTES", "DOUBTFUL_AFTER"}
