@@ -25,7 +25,7 @@ from cli_showing import AsJson, InAgency, find_agency, find_user, operator, show
 from documents.rooms import Rooms
 from hsm import enrolment
 from hsm.enrolment import KeyWish
-from hsm.key import Holder, HolderKind, KeyDescription, NoSuchKey, Purpose
+from hsm.key import Holder, HolderKind, KeyDescription, Purpose
 from signing.trust.anchors import load_anchors
 from signing.verification.report import rfc3339
 
@@ -101,9 +101,6 @@ async def list_keys(roof: Roof, *, as_json: bool) -> int:
     async with roof.open_rooms() as rooms:
         found = [one for one in await rooms.keys.descriptions() if one.purpose in FOR_DOCUMENTS]
     show([_row(one) for one in found if one.certificate], as_json=as_json)
-    without = [one.name for one in found if not one.certificate]
-    if without and not as_json:
-        tell(words(N_("Chưa có chứng thư: %(names)s."), names=", ".join(without)), style="yellow")
     return DONE
 
 
@@ -132,9 +129,8 @@ async def install_certificate(roof: Roof, name: str, certificate: Path, chain: l
     first, *above = [one.certificate for one in load_anchors(certificate)]
     above += [one.certificate for file in chain for one in load_anchors(file)]
     async with roof.open_rooms() as rooms:
-        key = await _find(rooms, name)
         fingerprint = x509.load_der_x509_certificate(first).fingerprint(SHA256()).hex()
-        await _note(rooms, key.agency, "key.certifying", name, certificate=fingerprint)
+        await _note(rooms, await _agency(rooms, name), "key.certifying", name, certificate=fingerprint)
         await enrolment.install(roof.settings.socket, name, first, above)
     tell(words(N_("Đã đưa chứng thư vào cho khóa %(name)s."), name=name), style="green")
     return DONE
@@ -142,9 +138,9 @@ async def install_certificate(roof: Roof, name: str, certificate: Path, chain: l
 
 async def change_grant(roof: Roof, name: str, who: str, *, granted: bool) -> int:
     async with roof.open_rooms() as rooms:
-        key, user = await _find(rooms, name), await find_user(rooms, who)
+        user = await find_user(rooms, who)
         kind, change = ("key.granting", enrolment.grant) if granted else ("key.revoking", enrolment.revoke)
-        await _note(rooms, key.agency, kind, name, who=user)
+        await _note(rooms, await _agency(rooms, name), kind, name, who=user)
         await change(roof.settings.socket, name, user)
     said = (
         N_("%(who)s được dùng khóa %(name)s.")
@@ -175,11 +171,10 @@ async def _holder(rooms: Rooms, named: str, agency: UUID) -> Holder:
     )
 
 
-async def _find(rooms: Rooms, name: str) -> KeyDescription:
-    for one in await rooms.keys.descriptions():
-        if one.name == name:
-            return one
-    raise NoSuchKey(name)
+async def _agency(rooms: Rooms, name: str) -> UUID:
+    """Whose record it is. A key without a certificate is nobody's yet for the service: only the token knows it."""
+    known = [one.agency for one in await rooms.keys.descriptions() if one.name == name]
+    return known[0] if known else SERVICE
 
 
 async def _note(rooms: Rooms, agency: UUID, kind: str, name: str, **facts: object) -> None:

@@ -27,13 +27,17 @@ import cli
 from cli import Roof, main
 from documents.rooms import Rooms, Trouble
 from documents.trail import Trail
+from hsm import soft_token
 from hsm.key import Holder, HolderKind, KeyDescription, Purpose
+from hsm.pkcs11_vault import Pkcs11Vault
+from hsm.token_process import TokenProcess
 from hsm.unsafe_memory_vault import UnsafeMemoryVault
 from settings import Settings
 from signing.trust.anchors import Anchor, TrustSnapshot
 from signing.trust.revocation import Revocation
 from storage.database import Database, DatabaseUnavailable
 from tests.papers import letter
+from tests.rooms.hsm.tokens import certificate_for as certificate_on_request
 from tests.rooms.web.rooms import Wishes, certificate_for, open_rooms
 
 
@@ -143,6 +147,52 @@ def test_keys_are_one_line_each(desk: Desk) -> None:
     assert plain.code == 0 and "con-dau\tCN=UBND xã An Phước" in plain.out
 
 
+class TokenDesk(Desk):
+    """The same with a SoftHSM token that holds no key yet."""
+
+    @asynccontextmanager
+    async def rooms(self) -> AsyncIterator[Rooms]:
+        settings = Settings(home=self.folder)
+        await asyncio.to_thread(soft_token.make, settings.token)
+        async with TokenProcess.start(settings.token, settings.socket), open_rooms(self.wishes) as rooms:
+            vault = Pkcs11Vault(settings.socket)
+            yield replace(rooms, keys=vault)
+            await vault.close()
+
+
+def test_a_key_is_made_certified_granted_and_taken_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = TokenDesk(tmp_path, capsys)
+    request, certificate = tmp_path / "seal.csr", tmp_path / "seal.pem"
+    subject = "CN=UBND xã An Phước,C=VN"
+    made = desk.antin("keys", "make", "con-dau", "--purpose", "seal", "--subject", subject, "-o", request)
+    assert made.code == 0, made.err
+    assert desk.antin("keys", "--json").lines == []
+    again = desk.antin("keys", "make", "con-dau", "--purpose", "seal")
+    assert again.code == 1 and again.out == ""
+    der = certificate_on_request(x509.load_pem_x509_csr(request.read_bytes()).public_bytes(Encoding.DER))
+    certificate.write_bytes(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM))
+    assert desk.antin("keys", "install", "con-dau", certificate).code == 0
+    (listed,) = desk.antin("keys", "--json").lines
+    assert (listed["name"], listed["holder"], listed["algorithm"]) == ("con-dau", "agency", "ec-p256")
+    other = desk.antin("keys", "make", "khac")
+    assert other.code == 0 and "BEGIN CERTIFICATE REQUEST" in other.out
+    assert desk.antin("keys", "install", "khac", certificate).code == 1
+    assert desk.antin("keys", "grant", "con-dau", "nobody").code == 1
+    assert desk.antin("keys", "grant", "nothing", "binh").code == 1
+
+    async def granted() -> frozenset[Any]:
+        async with desk.rooms() as rooms:
+            return next(one.granted for one in await rooms.keys.descriptions() if one.name == "con-dau")
+
+    assert desk.antin("keys", "grant", "con-dau", "binh").code == 0
+    assert len(asyncio.run(granted())) == 1
+    assert desk.antin("keys", "revoke", "con-dau", "binh").code == 0
+    assert not asyncio.run(granted())
+    assert desk.antin("audit", "check").code == 0
+
+
 # -- wrong usage and what happens elsewhere
 
 
@@ -233,7 +283,7 @@ def test_sign_and_verify(desk: Desk, paper: Path, tmp_path: Path) -> None:
     plain = desk.antin("verify", "--trust", anchor, "--policy", "integrity", out)
     assert plain.code == 0 and "VALID" in plain.out and str(out) in plain.out
     changed = tmp_path / "đã sửa.pdf"
-    changed.write_bytes(out.read_bytes().replace(b"Cong hoa", b"Cong hoe"))
+    changed.write_bytes(out.read_bytes().replace(b"595", b"594", 1))
     assert desk.antin("verify", "--trust", anchor, changed).code == 1
 
 
