@@ -290,7 +290,9 @@ class Parts:
     def _source(self, ours: Authority, stack: AsyncExitStack) -> TimestampSource:
         if not self.settings.tsa_urls:
             return ours
-        remote = RemoteAuthorities(self.settings.tsa_urls, clock=self.times.wall, trust=self.trusted.snapshot)
+        remote = RemoteAuthorities(
+            self.settings.tsa_urls, clock=self.times.wall, trust=self.trusted.snapshot, **self.times.steady
+        )
         stack.push_async_callback(remote.close)
         return remote
 
