@@ -1,6 +1,7 @@
 """What the tests of verification share: this file signs papers by our own maker and by pyHanko, forges them by hand, and asks
 for a judgement as a stranger would, over the live services of the test world."""
 
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 import asyncio

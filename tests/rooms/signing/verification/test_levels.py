@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from pyhanko.sign.fields import SigSeedSubFilter
@@ -36,7 +37,7 @@ def test_our_own_signature_of_every_level(world: World, level: Level) -> None:
     ("how", "level"),
     [({}, "B-B"), ({"stamped": True}, "B-T"), ({"lt": True}, "B-LT"), ({"lta": True}, "B-LTA")],
 )
-def test_a_strangers_signature_of_every_level(world: World, how: dict[str, bool], level: str) -> None:
+def test_a_strangers_signature_of_every_level(world: World, how: dict[str, Any], level: str) -> None:
     report = world.judge(world.theirs(letter(), **how))
     assert brief(report)[0] == "VALID"
     assert brief(report)[1][0] == level
