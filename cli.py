@@ -128,6 +128,11 @@ def _account(fault: Exception) -> tuple[str, int, dict[str, str]]:
             REFUSED,
             {one: say(fault.sentence, one, **fault.data) for one in LANGUAGES},
         )
+    own = getattr(fault, "sentence", None)
+    if isinstance(own, str):
+        # A fact of the home itself, with its own sentence: what is to be done stands in it.
+        err.print(words(own, **vars(fault)))
+        return UNAVAILABLE
     problem = problem_for(fault)
     if problem is not None:
         text = {one: f"{problem.sentence(one)} {problem.todo(one)}" for one in LANGUAGES}

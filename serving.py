@@ -106,7 +106,8 @@ def _introduce(told: Furnished) -> None:
     _tell(N_("Đây là bản trình diễn: chứng thư do chính máy này cấp, không có giá trị bên ngoài."))
     _tell(N_("Người đăng nhập được:"))
     for person in told.people:
-        print(f"    {person.login:<12} {person.password or '—':<20} {person.title}: {person.name}")
+        password = person.password or "·" * 16
+        print(f"    {person.login:<12} {password:<20} {person.title}: {person.name}")
     if any(person.password is None for person in told.people):
         _tell(N_("Quên mật khẩu thì đặt lại bằng: antin people reset TÊN"))
     if told.url:

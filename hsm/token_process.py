@@ -151,7 +151,9 @@ def main() -> int:
     parser.add_argument("--hang-seconds", type=float, default=60.0, help="one piece of work may take so long")
     parser.add_argument("--child", action="store_true", help="end when standard input ends")
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="token process: %(levelname)s %(name)s: %(message)s")
+    # Beside somebody's terminal only what is wrong is worth a line; as a service of its own also what it does.
+    level = logging.WARNING if given.child else logging.INFO
+    logging.basicConfig(level=level, format="token process: %(levelname)s %(name)s: %(message)s")
 
     from hsm.pin import pin_file, prompted
     from hsm.token_run import Run, run
