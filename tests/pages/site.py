@@ -203,7 +203,11 @@ class Visitor:
     def _arrived(self, before: int) -> None:
         """Waits for the next page that answers by itself and not by sending elsewhere."""
         for _ in range(400):
-            if any(one.status < 300 or one.status >= 400 for one in self.answers[before:]):
+            # What a script was answered is shown by itself only where it was refused; else it leads to the page.
+            if any(
+                one.status >= 400 or (one.status < 300 and one.request.is_navigation_request())
+                for one in self.answers[before:]
+            ):
                 break
             self.page.wait_for_timeout(25)
         self.page.wait_for_load_state()

@@ -114,6 +114,10 @@ def _reason(report: Report) -> Reason | None:
         return _unreadable(report)
     if report.verdict is Verdict.INVALID:
         return _failed(report)
+    return _undecided(report)
+
+
+def _undecided(report: Report) -> Reason:
     if any(one.code in reasons.NOT_COVERED for one in _all_findings(report)):
         return reasons.UNPROTECTED
     for one in report.signatures:
