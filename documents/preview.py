@@ -36,11 +36,12 @@ class Previews:
 
     async def page(self, caller: Caller, document: Document, page: int, *, width: int = 800) -> bytes:
         """PNG of a page (from 1) of the newest rendition. Raises PreviewUnavailable, NoSuchDocument."""
-        name = self._name(document.agency, document.sha256 or "", page, width)
+        wide = _rounded(width)
+        name = self._name(document.agency, document.sha256 or "", page, wide)
         if (cached := await self._cached(name)) is not None:
             return cached
         async with self._documents.open(caller, document) as path:
-            picture = await self.render(path, page, width=width)
+            picture = await self.render(path, page, width=wide)
         await self._keep(name, picture)
         return picture
 
@@ -52,8 +53,7 @@ class Previews:
 
     async def render(self, path: Path, page: int, *, width: int) -> bytes:
         """PNG, without the cache. Raises PreviewUnavailable."""
-        wide = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
-        picture: bytes = await self._look(render_page, path, page, wide)
+        picture: bytes = await self._look(render_page, path, page, _rounded(width))
         return picture
 
     async def _look(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -86,3 +86,7 @@ class Previews:
     @staticmethod
     def _name(agency: UUID, sha256: str, page: int, width: int) -> WorkingName:
         return WorkingName(agency, uuid5(NAMESPACE, f"{agency}/{sha256}/{page}/{width}"))
+
+
+def _rounded(width: int) -> int:
+    return next((one for one in WIDTHS if one >= width), WIDTHS[-1])
