@@ -158,7 +158,8 @@ def test_without_the_forms_token_nothing_is_done(visitor: Come, site: Site) -> N
     official = visitor()
     official.log_in()
     document = site.upload()
-    for form in ({"lan": "x"}, {"csrf": "0" * 64, "lan": "x"}):
+    forms: list[dict[str, str | float | bool]] = [{"lan": "x"}, {"csrf": "0" * 64, "lan": "x"}]
+    for form in forms:
         for path in (f"/van-ban/{document.id}/ky", "/dang-xuat"):
             assert official.context.request.post(site.address + path, form=form).status == 403
     assert site.get(document.id).requests == ()
