@@ -122,27 +122,20 @@ def _account(fault: Exception) -> tuple[str, int, dict[str, str]]:
             UNAVAILABLE,
             {one: "\n".join(trouble_sentence(each, one) for each in troubles) for one in LANGUAGES},
         )
-    if isinstance(fault, Refused):
-        return (
-            fault.code,
-            REFUSED,
-            {one: say(fault.sentence, one, **fault.data) for one in LANGUAGES},
-        )
     own = getattr(fault, "sentence", None)
-    if isinstance(own, str):
-        # A fact of the home itself, with its own sentence: what is to be done stands in it.
-        err.print(words(own, **vars(fault)))
-        return UNAVAILABLE
+    if isinstance(own, str):  # ours, or a fact of the home itself: what is to be done stands in it
+        status = REFUSED if isinstance(fault, Refused) else UNAVAILABLE
+        gaps = getattr(fault, "data", None) or vars(fault)
+        return getattr(fault, "code", "home"), status, {one: say(own, one, **gaps) for one in LANGUAGES}
     problem = problem_for(fault)
     if problem is not None:
         text = {one: f"{problem.sentence(one)} {problem.todo(one)}" for one in LANGUAGES}
-        if problem.retryable:
-            return problem.code, UNAVAILABLE, text
-        return problem.code, OUR_FAULT if problem.status >= 500 else REFUSED, text
+        final = OUR_FAULT if problem.status >= 500 else REFUSED
+        return problem.code, UNAVAILABLE if problem.retryable else final, text
     if isinstance(fault, OSError):
         said = N_("Không đọc hoặc ghi được %(file)s: %(why)s")
-        gaps = {"file": str(fault.filename or "–"), "why": fault.strerror or type(fault).__name__}
-        return "file-unavailable", UNAVAILABLE, {one: say(said, one, **gaps) for one in LANGUAGES}
+        why = {"file": str(fault.filename or "–"), "why": fault.strerror or type(fault).__name__}
+        return "file-unavailable", UNAVAILABLE, {one: say(said, one, **why) for one in LANGUAGES}
     said = N_(
         "Có lỗi trong chương trình, văn bản của bạn không bị thay đổi. Hãy báo cho quản trị viên kèm tên lỗi: %(name)s."
     )
@@ -186,9 +179,9 @@ async def file_chunks(path: Path) -> AsyncIterator[bytes]:
 
 
 def build(roof: Roof) -> typer.Typer:
-    from cli_operator import add_operator_commands
-    from cli_sign import SignFile, sign_file, timestamp_file
-    from cli_verify import VerifyWish, verify_files
+    from commands.operator import add_operator_commands
+    from commands.sign import SignFile, sign_file, timestamp_file
+    from commands.verify import VerifyWish, verify_files
 
     app = typer.Typer(
         name="antin", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,

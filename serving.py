@@ -20,7 +20,7 @@ import uvicorn
 
 from catalogue import LANGUAGES, N_, say
 from documents.rooms import Rooms
-from service import House, WillNotStart, open_house
+from service import House, open_house
 from settings import Settings
 from web.app import SERVER, build
 
@@ -43,17 +43,8 @@ def serve(settings: Settings) -> int:
             why=why.strerror or "",
         )  # fmt: skip
         return NOT_NOW
-    try:
-        with listening:
-            asyncio.run(_serve(settings, listening))
-    except WillNotStart as refused:
-        from web.troubles import trouble_sentence
-
-        _tell(N_("Chế độ vận hành chính thức không khởi động, vì:"))
-        for one in refused.troubles:
-            for language in LANGUAGES:
-                print(f"  ✗ {one.part}: {trouble_sentence(one, language)}", file=sys.stderr)
-        return NOT_NOW
+    with listening:
+        asyncio.run(_serve(settings, listening))
     return ENDED
 
 

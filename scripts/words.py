@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po, write_po
 TOP = Path(__file__).resolve().parent.parent
 ENGLISH = TOP / "locale" / "en.po"
 PARTS = TOP / "locale" / "parts"
-ROOMS = ("hsm", "storage", "signing", "documents", "web", "demonstration")
+ROOMS = ("commands", "hsm", "storage", "signing", "documents", "web", "demonstration")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
 HEADER = "# English of every sentence. `python -m scripts.words` keeps it sorted."
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalogue import N_
 from cli import DONE, Refused, Roof, out, tell, words
-from cli_showing import AsJson, InAgency, find_agency, find_user, operator, show
+from commands.showing import AsJson, InAgency, find_agency, find_user, operator, show
 from documents.rooms import Rooms
 from hsm import enrolment
 from hsm.enrolment import KeyWish

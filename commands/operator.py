@@ -16,8 +16,8 @@ import typer
 
 from catalogue import N_
 from cli import DONE, Roof, tell, words
-from cli_keys import keys_commands
-from cli_showing import (
+from commands.keys import keys_commands
+from commands.showing import (
     AsJson,
     InAgency,
     agency_names,
@@ -27,7 +27,7 @@ from cli_showing import (
     show,
     show_once,
 )
-from cli_trust import audit_commands, trust_commands
+from commands.trust import audit_commands, trust_commands
 
 SCOPES = ("documents:write", "documents:read", "sign:certificate", "sign:*", "verify", "timestamp")
 

@@ -15,7 +15,7 @@ import typer
 
 from catalogue import N_
 from cli import DONE, REFUSED, Refused, Roof, out, print_json, tell, words
-from cli_showing import AsJson, operator, show
+from commands.showing import AsJson, operator, show
 from documents.trail import Fault, Finding, checkpoints_in
 from documents.trusted import KeptAnchor
 from signing.trust.anchors import Anchor, AnchorFacts, Use, describe, load_anchors
