@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import shutil
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -34,6 +36,7 @@ from storage.schema import EvidenceRow, SigningRequestRow
 from storage.store import KeptName, ObjectStore
 
 REMEMBERED = 4096
+CHUNK = 1 << 20  # bytes
 
 READ_ME = """\
 GÓI BẰNG CHỨNG / EVIDENCE BUNDLE
@@ -118,14 +121,14 @@ class EvidenceBundle:
         file = self._store.scratch() / f"{uuid7(self._clock())}.zip"
         try:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle:
-                sums = Sums(bundle)
+                sums = Sums(bundle, self._clock())
                 sums.text("README.txt", READ_ME)
                 await self._add_renditions(sums, found)
                 await self._add_facts(sums, found)
                 async with self._documents.open(caller, found) as newest:
                     report = await self._judging.of_kept(newest, name=found.name, sha256=found.sha256 or "")
                 sums.json("report.json", to_json(report, say=say))
-                bundle.writestr("SHA256SUMS", sums.lines())
+                sums.end()
             yield file
         finally:
             file.unlink(missing_ok=True)
@@ -133,7 +136,7 @@ class EvidenceBundle:
     async def _add_renditions(self, sums: Sums, document: Document) -> None:
         for one in document.renditions:
             async with self._store.kept.fetch(KeptName(document.agency, one.sha256)) as path:
-                sums.file(f"renditions/{one.ordinal:02}-{one.kind.value}.pdf", path, one.sha256)
+                await sums.file(f"renditions/{one.ordinal:02}-{one.kind.value}.pdf", path, one.sha256)
 
     async def _add_facts(self, sums: Sums, document: Document) -> None:
         def work(
@@ -162,25 +165,38 @@ class EvidenceBundle:
         for kind, sha256 in evidence:
             async with self._store.kept.fetch(KeptName(document.agency, sha256)) as path:
                 ending = {"certificate": "cer", "crl": "crl", "ocsp": "ors"}[kind]
-                sums.file(f"evidence/{sha256[:16]}.{ending}", path, sha256)
+                await sums.file(f"evidence/{sha256[:16]}.{ending}", path, sha256)
 
 
 class Sums:
     """A ZIP being written, with the digest of every file in it."""
 
-    def __init__(self, bundle: zipfile.ZipFile) -> None:
+    def __init__(self, bundle: zipfile.ZipFile, made: datetime) -> None:
         self._bundle, self._lines = bundle, list[str]()
+        self._made = made.timetuple()[:6]
 
-    def file(self, name: str, path: Path, sha256: str) -> None:
-        self._bundle.write(path, name)
+    async def file(self, name: str, path: Path, sha256: str) -> None:
+        """As it is, and beside the event loop: a document may be large, and is compressed already."""
+        await asyncio.to_thread(self._copy, name, path)
         self._lines.append(f"{sha256}  {name}\n")
 
+    def _copy(self, name: str, path: Path) -> None:
+        entry = zipfile.ZipInfo(name, self._made)
+        entry.file_size = path.stat().st_size
+        with path.open("rb") as source, self._bundle.open(entry, "w") as out:
+            shutil.copyfileobj(source, out, CHUNK)
+
     def text(self, name: str, text: str) -> None:
-        self._bundle.writestr(name, text)
+        self._write(name, text)
         self._lines.append(f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n")
 
     def json(self, name: str, value: Any) -> None:
         self.text(name, json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 
-    def lines(self) -> str:
-        return "".join(self._lines)
+    def end(self) -> None:
+        self._write("SHA256SUMS", "".join(self._lines))
+
+    def _write(self, name: str, text: str) -> None:
+        entry = zipfile.ZipInfo(name, self._made)
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        self._bundle.writestr(entry, text)
