@@ -85,7 +85,7 @@ def located(file: BinaryIO, offset: int, limit: int) -> Located:
     head = _OBJECT.match(data)
     if head is None:
         raise NotReadable("no object")
-    entries, _ = dictionary(data, head.end())
+    entries, _ = dictionary(data, head.end(), once=True)
     if b"/Contents" not in entries:
         raise NotReadable("no /Contents")
     start, end = entries[b"/Contents"]
@@ -165,8 +165,10 @@ class _Updates:
             self.at = value_end(self.data, self.at)
             self._expect(b"\nendobj\n")
             return
-        entries, self.at = dictionary(self.data, self.at)
+        start = self.at
+        entries, self.at = dictionary(self.data, start)
         if self.data.startswith(b"\nstream\n", self.at):
+            dictionary(self.data, start, once=True)
             length = self.data[slice(*entries.get(b"/Length", (0, 0)))]
             if not length.isdigit() or len(length) > 10:
                 raise NotReadable("a stream without its length")
@@ -193,9 +195,9 @@ class _Updates:
         return lines
 
 
-def dictionary(data: bytes, at: int) -> tuple[dict[bytes, tuple[int, int]], int]:
-    """Where each entry's value begins and ends, and where the dictionary ends. A key twice is refused: readers differ
-    in which one they take."""
+def dictionary(data: bytes, at: int, *, once: bool = False) -> tuple[dict[bytes, tuple[int, int]], int]:
+    """Where each entry's value begins and ends, and where the dictionary ends. A key twice is refused in what is ours
+    (`once`), as readers differ in which one they take; a document may bring it."""
     if not data.startswith(b"<<", at):
         raise NotReadable("no dictionary")
     entries: dict[bytes, tuple[int, int]] = {}
@@ -203,7 +205,7 @@ def dictionary(data: bytes, at: int) -> tuple[dict[bytes, tuple[int, int]], int]
     while not data.startswith(b">>", at):
         key = _NAME.match(data, at)
         name = _ESCAPED.sub(lambda one: bytes.fromhex(one[1].decode()), key[0]) if key else b""
-        if key is None or name in entries:
+        if key is None or (once and name in entries):
             raise NotReadable("a dictionary with a false key")
         start = _space(data, key.end())
         at = value_end(data, start, 1)

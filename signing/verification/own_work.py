@@ -95,11 +95,16 @@ def _judged(
     with _refused("unreadable"):
         first, *more = added = _added(case)
     with _refused("second-reader"):
-        revision = _opened(case, stack, first.end if more else None)
+        size = first.end if more else None
+        revision = _opened(case, stack, size)
         before = _as_it_came(case, stack, revision, first.begin)
         _opens_alike(before, revision, [first])
         final = _opened(case, stack, None) if more else revision
         _opens_alike(before, final, added)
+        if before.mended:
+            # What is damaged in the document is looked at alike in both; our own part opened without that.
+            revision = _opened(case, stack, size, mend=True)
+            final = _opened(case, stack, None, mend=True) if more else revision
 
     # 2. The second reader's view of what changed: the signature in its field, and nothing else.
     with _refused("changes"):
@@ -176,8 +181,8 @@ def _added(case: _Case) -> list[Revision]:
     return added
 
 
-def _opened(case: _Case, stack: ExitStack, size: int | None) -> View:
-    return stack.enter_context(viewed(case.signed, case.password, size=size))
+def _opened(case: _Case, stack: ExitStack, size: int | None, *, mend: bool = False) -> View:
+    return stack.enter_context(viewed(case.signed, case.password, size=size, mend=mend))
 
 
 def _as_it_came(case: _Case, stack: ExitStack, signed: View, size: int) -> View:

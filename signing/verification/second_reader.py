@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +65,7 @@ def viewed(
         raise NotOpenedAlike(f"it does not open: {str(wrong)[:200]}") from wrong
     try:
         if mend:
-            # qpdf mends when it meets the damage.
-            for key in list(pdf.get_xref_table()):
-                pdf.get_object(*key)
+            pdf = _mended(pdf, path, password, size)
         yield View(pdf, _places(pdf), mend)
     except FAILURES as wrong:
         if isinstance(wrong, NotOpenedAlike):
@@ -75,6 +73,26 @@ def viewed(
         raise NotOpenedAlike(f"it does not read: {str(wrong)[:200]}") from wrong
     finally:
         pdf.close()
+
+
+def _mended(pdf: pikepdf.Pdf, path: Path, password: str | None, size: int | None) -> pikepdf.Pdf:
+    """qpdf mends when it meets the damage, and what it read before keeps nothing where objects were found only then:
+    so it is led to the damage first."""
+    told = _places(pdf)
+    _read_all(pdf, told)
+    found = _places(pdf)
+    if found == told:
+        return pdf
+    pdf.close()
+    again = _open(path, password, size, mend=True)
+    _read_all(again, [key for key, place in told.items() if found.get(key) != place])
+    _read_all(again, _places(again))
+    return again
+
+
+def _read_all(pdf: pikepdf.Pdf, keys: Iterable[Key]) -> None:
+    for key in keys:
+        pdf.get_object(*key)
 
 
 def _open(path: Path, password: str | None, size: int | None, *, mend: bool) -> pikepdf.Pdf:
