@@ -105,7 +105,7 @@ NOT_A_PDF = Reason(
     N_("Hãy chọn đúng tệp PDF mà bạn nhận được. Ảnh chụp và tệp soạn thảo không mang chữ ký số của văn bản."),
 )
 UNPROTECTED = Reason(
-    N_("Chữ ký đúng, nhưng trong tệp có phần không được chữ ký nào bảo vệ."),
+    N_("Trong tệp có phần không được chữ ký nào bảo vệ, nên chưa thể nói là hợp lệ."),
     N_("Hãy xin lại bản điện tử gốc từ cơ quan ban hành; phần chi tiết bên dưới nêu rõ chỗ ấy."),
 )
 OUR_LIMIT = Reason(

@@ -18,6 +18,7 @@ from catalogue import N_, say
 from documents.document import Document, RequestState, SigningRequest
 from documents.requests import RequestEnded, RequestHeld
 from documents.wish import SignWish
+from signing.profile import Level
 from web.api.asking import porter_of
 from web.bad_request import BadRequest, Fault
 from web.identity import check_csrf, language
@@ -96,6 +97,7 @@ STEPS = (
     N_("Tự kiểm tra và phát hành"),
     N_("Xác nhận tình trạng chứng thư"),
 )
+STAMP = 3
 REACHED = {
     RequestState.RECORDED: 0,
     RequestState.PREPARED: 2,
@@ -126,7 +128,7 @@ async def show(request: Request, found: Found, caller: Official, rooms: House) -
         tone=label.tone,
         mark=label.icon,
         waiting="" if asked.state.ended else asked.state.value,
-        steps=() if asked.state.ended else _steps(asked.state),
+        steps=() if asked.state.ended else _steps(asked),
         resume=mine,
         again=asked.state.ended and asked.state is not RequestState.DONE,
         released=released,
@@ -194,16 +196,17 @@ def _told(asked: SigningRequest, telling: Telling, spoken: str) -> tuple[str, Se
     return say(telling.sentence, spoken), todo
 
 
-def _steps(state: RequestState) -> Sequence[Label]:
-    """Those before are done, one is being waited for, the others are still to come. The last comes only where it is
-    owed."""
-    at = REACHED[state]
-    shown = STEPS if state is RequestState.REVOCATION_PENDING else STEPS[:-1]
-    return [
-        Label(said, "good", "check")
-        if n < at
-        else Label(said, "unsure", "clock")
-        if n == at
-        else Label(said, "none", "circle")
-        for n, said in enumerate(shown)
-    ]
+def _steps(asked: SigningRequest) -> Sequence[Label]:
+    """Those before are done, one is being waited for, the others are still to come. A step that is not asked for, or
+    not owed, is not shown."""
+    at = REACHED[asked.state]
+    left_out = {STAMP} if asked.level is Level.B_B else set()
+    if asked.state is not RequestState.REVOCATION_PENDING:
+        left_out.add(len(STEPS) - 1)
+    return [_step(said, n - at) for n, said in enumerate(STEPS) if n not in left_out]
+
+
+def _step(said: str, ahead: int) -> Label:
+    if ahead < 0:
+        return Label(said, "good", "check")
+    return Label(said, "unsure", "clock") if ahead == 0 else Label(said, "none", "circle")
