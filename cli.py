@@ -125,7 +125,7 @@ def _account(fault: Exception) -> tuple[str, int, dict[str, str]]:
     own = getattr(fault, "sentence", None)
     if isinstance(own, str):  # ours, or a fact of the home itself: what is to be done stands in it
         status = REFUSED if isinstance(fault, Refused) else UNAVAILABLE
-        gaps = getattr(fault, "data", None) or vars(fault)
+        gaps = fault.data if isinstance(fault, Refused) else vars(fault)
         return getattr(fault, "code", "home"), status, {one: say(own, one, **gaps) for one in LANGUAGES}
     problem = problem_for(fault)
     if problem is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from documents.rooms import Limits
 from settings import Settings
-from signing.timestamping.clock import ClockGuard
+from signing.timestamping.clock import ClockGuard, steady_clock
 from signing.trust.fetcher import Fetcher, Reach
 from signing.trust.revocation import Revocation
 from storage.database import Database
@@ -34,11 +34,7 @@ class Times:
     """The clock, steered in tests."""
 
     wall: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
-    monotonic: Callable[[], float] | None = None
-
-    @property
-    def steady(self) -> dict[str, Callable[[], float]]:
-        return {"monotonic": self.monotonic} if self.monotonic else {}
+    monotonic: Callable[[], float] = steady_clock
 
 
 @contextmanager
@@ -105,7 +101,7 @@ def store(settings: Settings) -> FolderStore | MinioStore:
 
 def guard(settings: Settings, times: Times) -> ClockGuard:
     bound = timedelta(milliseconds=settings.clock_bound_ms)
-    return ClockGuard(settings.clock_sources, bound=bound, wall=times.wall, **times.steady)
+    return ClockGuard(settings.clock_sources, bound=bound, wall=times.wall, monotonic=times.monotonic)
 
 
 @asynccontextmanager

@@ -291,7 +291,10 @@ class Parts:
         if not self.settings.tsa_urls:
             return ours
         remote = RemoteAuthorities(
-            self.settings.tsa_urls, clock=self.times.wall, trust=self.trusted.snapshot, **self.times.steady
+            self.settings.tsa_urls,
+            clock=self.times.wall,
+            trust=self.trusted.snapshot,
+            monotonic=self.times.monotonic,
         )
         stack.push_async_callback(remote.close)
         return remote

@@ -20,8 +20,9 @@ from documents.office import Caller, CallerKind
 from documents.progress import Progress
 from documents.signing_steps import SigningSteps
 from documents.wish import SignWish
+from ground import Times
 from hsm.pkcs11_vault import Pkcs11Key
-from service import Times, open_house
+from service import open_house
 from settings import Settings
 from signing.profile import Level
 from tests.steering import SteerableClock

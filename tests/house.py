@@ -12,7 +12,6 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,13 +25,13 @@ from documents.office import Caller, CallerKind
 from documents.requests import OPEN
 from documents.rooms import Rooms
 from documents.wish import SignWish
-from hsm import enrolment, soft_token
+from ground import Times
+from hsm import enrolment
 from hsm.enrolment import KeyWish
 from hsm.key import Holder, HolderKind, Purpose
-from hsm.token_process import TokenProcess
 from hsm.use_log import SIGNED, read_uses
 from service import House as OpenHouse
-from service import Times, open_house
+from service import open_house
 from settings import Settings
 from signing.profile import Level
 from signing.trust.anchors import Anchor
@@ -88,7 +87,9 @@ class World:
     def home(self, place: Path) -> Iterator[Path]:
         """A home of one's own, as the furnished one was."""
         home = place / "home"
-        shutil.copytree(self.made, home, ignore=shutil.ignore_patterns("token", "socket", "*.lock", "scratch"))
+        shutil.copytree(
+            self.made, home, ignore=shutil.ignore_patterns("token", "socket", "*.lock", "scratch")
+        )
         copy_token(self.made / "token", home / "token")
         yield home
 

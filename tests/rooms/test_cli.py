@@ -8,127 +8,28 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-import cli
-from cli import Roof, main
-from documents.rooms import Rooms, Trouble
-from documents.trail import Trail
+from cli import main
+from documents.rooms import Rooms
 from hsm import soft_token
-from hsm.key import Holder, HolderKind, KeyDescription, Purpose
 from hsm.pkcs11_vault import Pkcs11Vault
 from hsm.token_process import TokenProcess
-from hsm.unsafe_memory_vault import UnsafeMemoryVault
 from settings import Settings
-from signing.trust.anchors import Anchor, TrustSnapshot
-from signing.trust.revocation import Revocation
-from storage.database import Database, DatabaseUnavailable
-from tests.papers import letter
+from storage.database import DatabaseUnavailable
+from tests.rooms.desk import Desk
 from tests.rooms.hsm.tokens import certificate_for as certificate_on_request
-from tests.rooms.web.rooms import Wishes, certificate_for, open_rooms
-
-
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-class Desk:
-    """An operator at a host with one agency, its seal and a clerk's key."""
-
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._capsys = folder, capsys
-        self.wishes = Wishes(folder)
-        self.troubles: list[Trouble] = []
-        self.private = ec.generate_private_key(ec.SECP256R1())
-        self.keys: list[KeyDescription] = []
-        asyncio.run(self._settle())
-
-    def antin(self, *arguments: str | Path) -> Ran:
-        self._capsys.readouterr()
-        cli.words.language = "vi"
-        code = main(self.roof(), [str(one) for one in arguments])
-        printed = self._capsys.readouterr()
-        return Ran(code, printed.out, printed.err)
-
-    def roof(self) -> Roof:
-        @asynccontextmanager
-        async def revocation() -> AsyncIterator[Revocation]:
-            yield Revocation(None, clock=lambda: datetime.now(UTC))
-
-        @asynccontextmanager
-        async def trail() -> AsyncIterator[Trail]:
-            async with self.rooms() as rooms:
-                yield rooms.trail
-
-        async def trust() -> TrustSnapshot:
-            async with self.rooms() as rooms:
-                return rooms.trusted.snapshot()
-
-        async def troubles() -> Sequence[Trouble]:
-            return self.troubles
-
-        return Roof(
-            settings=Settings(home=self.folder), open_rooms=self.rooms, trust=trust, revocation=revocation, trail=trail,
-            troubles=troubles, serve=lambda: 0,
-        )  # fmt: skip
-
-    @asynccontextmanager
-    async def rooms(self) -> AsyncIterator[Rooms]:
-        async with open_rooms(self.wishes) as rooms:
-            assert isinstance(rooms.keys, UnsafeMemoryVault)
-            for one in self.keys:
-                rooms.keys.add(one, self.private)
-            yield rooms
-
-    async def _settle(self) -> None:
-        async with self.rooms() as rooms:
-            agency = await rooms.office.make_agency(
-                "Ủy ban nhân dân xã An Phước", "UBND xã An Phước", by="test"
-            )
-            person, _ = await rooms.office.make_person(
-                agency.id, "binh", name="Trần Thị Bình", title="Văn thư", by="test"
-            )
-            seal = KeyDescription(
-                name="con-dau", agency=agency.id, purpose=Purpose.SEAL, holder=Holder(HolderKind.AGENCY, agency.id),
-                granted=frozenset({person.id}), certificate=certificate_for(self.private, "UBND xã An Phước"), chain=(),
-                mechanisms=(),
-            )  # fmt: skip
-            await rooms.trusted.add(Anchor(seal.certificate), confirmed_by="test")
-        own = replace(seal, name="binh", purpose=Purpose.SIGNING, holder=Holder(HolderKind.PERSON, person.id))
-        self.keys = [seal, own, replace(seal, name="tsa", purpose=Purpose.TIME_STAMPING)]
-
-
-@pytest.fixture
-def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
-    return Desk(tmp_path, capsys)
-
-
-@pytest.fixture
-def paper(tmp_path: Path) -> Path:
-    file = tmp_path / "[đỏ] tờ trình.pdf"
-    file.write_bytes(letter())
-    return file
-
+from tests.rooms.web.rooms import open_rooms
 
 # -- keys
 
@@ -318,143 +219,3 @@ def test_in_production_a_persons_key_is_its_holders_alone(desk: Desk, paper: Pat
     ran = desk.antin(*arguments)
     assert (ran.code, ran.lines[0]["error"]) == (1, "not-allowed")
     assert not out.exists()
-
-
-# -- the office
-
-
-def test_people_come_get_new_passwords_and_go(desk: Desk) -> None:
-    made = desk.antin(
-        "people", "add", "An.Nguyen", "--name", "Nguyễn Văn An", "--title", "Chủ tịch", "--json"
-    )
-    assert made.code == 0, made.err
-    first = made.lines[0]["password"]
-    again = desk.antin("people", "add", "an.nguyen", "--name", "Người khác", "--json")
-    assert (again.code, again.lines[0]["error"]) == (1, "name-taken")
-    new = desk.antin("people", "reset", "an.nguyen")
-    assert new.code == 0 and new.out.strip() not in {"", first}
-    assert "một lần" in new.err and new.out.strip() not in new.err
-
-    async def log_in() -> str:
-        async with desk.rooms() as rooms:
-            return await rooms.office.log_in("an.nguyen", new.out.strip())
-
-    assert asyncio.run(log_in())
-    assert desk.antin("people", "disable", "an.nguyen").code == 0
-    listed = {one["login"]: one for one in desk.antin("people", "list", "--json").lines}
-    assert listed["an.nguyen"]["disabled"] and not listed["binh"]["disabled"]
-    assert listed["binh"]["agency"] == "UBND xã An Phước"
-    missing = desk.antin("people", "reset", "nobody", "--json")
-    assert (missing.code, missing.lines[0]["error"]) == (1, "no-such-person")
-
-
-def test_programs_get_a_key_once(desk: Desk) -> None:
-    made = desk.antin(
-        "clients", "add", "Quản lý văn bản", "--scope", "documents:read", "--scope", "sign:con-dau", "--json"
-    )
-    assert made.code == 0, made.err
-    key = made.lines[0]["key"]
-
-    async def caller() -> Any:
-        async with desk.rooms() as rooms:
-            return await rooms.office.by_api_key(key)
-
-    known = asyncio.run(caller())
-    assert known.scopes == {"documents:read", "sign:con-dau"}
-    assert key not in desk.antin("clients", "list", "--json").out
-    elsewhere = desk.antin("clients", "add", "x", "--scope", "verify", "--agency", "không có", "--json")
-    assert (elsewhere.code, elsewhere.lines[0]["error"]) == (1, "not-there")
-    assert desk.antin("clients", "revoke", "Quản lý văn bản").code == 0
-    assert asyncio.run(caller()) is None
-
-
-# -- whom we believe
-
-
-def test_an_anchor_is_believed_by_its_fingerprint_alone(desk: Desk, tmp_path: Path) -> None:
-    der = certificate_for(ec.generate_private_key(ec.SECP256R1()), "Tổ chức cấp chứng thư\x1b[2J")
-    file = tmp_path / "root.cer"
-    file.write_bytes(der)
-    fingerprint = Anchor(der).fingerprint
-    wrong = desk.antin("trust", "add", file, "--yes-fingerprint", "0" * 64, "--json")
-    assert wrong.code in {1, 64}
-    unread = desk.antin("trust", "add", __file__, "--yes-fingerprint", fingerprint)
-    assert unread.code == 1
-    colons = ":".join(fingerprint[at : at + 2] for at in range(0, 64, 2)).upper()
-    assert desk.antin("trust", "add", file, "--yes-fingerprint", colons).code == 0
-    listed = {one["fingerprint"]: one for one in desk.antin("trust", "--json").lines}
-    assert listed[fingerprint]["confirmed_by"].startswith("system user ")
-    assert "\x1b" not in desk.antin("trust").out
-    assert desk.antin("trust", "remove", fingerprint).code == 0
-    gone = desk.antin("trust", "remove", fingerprint)
-    assert gone.code == 1
-
-
-def test_without_a_yes_nobody_is_believed(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "root.cer"
-    file.write_bytes(certificate_for(desk.private, "Gốc"))
-    before = desk.antin("trust", "--json").lines
-    for answer, code in (("n\n", 1), ("", 130)):
-        reading, writing = os.pipe()
-        os.write(writing, answer.encode())
-        os.close(writing)
-        with os.fdopen(reading) as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            ran = desk.antin("trust", "add", file)
-        assert ran.code == code, ran.err
-        assert "SHA-256" in ran.err
-    assert desk.antin("trust", "--json").lines == before
-
-
-def test_production_believes_no_demonstration(desk: Desk, tmp_path: Path) -> None:
-    desk.wishes.production = True
-    file = tmp_path / "root.cer"
-    der = certificate_for(desk.private, "Ấn Tín DEMO root")
-    file.write_bytes(der)
-    ran = desk.antin("trust", "add", file, "--yes-fingerprint", Anchor(der).fingerprint)
-    assert ran.code == 1 and "DEMO" in ran.err
-
-
-# -- the log
-
-
-def test_the_log_is_whole_until_somebody_changes_it(desk: Desk) -> None:
-    whole = desk.antin("audit", "check", "--json")
-    assert (whole.code, whole.out) == (0, "")
-    with sqlite3.connect(desk.folder / "antin.sqlite") as db:
-        db.execute("UPDATE audit_records SET body = replace(body, 'agency.made', 'agency.mode')")
-    db.close()
-    changed = desk.antin("audit", "check", "--json")
-    assert changed.code == 0 or changed.lines  # records without a number have no hash yet
-    with sqlite3.connect(desk.folder / "antin.sqlite") as db:
-        db.execute("UPDATE audit_records SET body = '{}' WHERE rowid = 1")
-    db.close()
-    changed = desk.antin("audit", "check", "--json")
-    assert changed.code == 1
-    assert changed.lines[0]["fault"] in {"not-canonical", "row-differs"}
-    assert "✗" in desk.antin("audit", "check").out
-
-
-# -- the doctor
-
-
-def test_the_doctor_says_what_is_wrong_and_how_to_mend_it(desk: Desk) -> None:
-    assert desk.antin("doctor").code == 0
-    desk.troubles = [Trouble("certificates", "certificate-expires", "con-dau", stops=False)]
-    assert desk.antin("doctor").code == 1
-    desk.troubles.append(Trouble("token", "token-away", "khe 3\x1b[2J"))
-    ran = desk.antin("doctor", "--json")
-    assert ran.code == 2
-    assert [one["code"] for one in ran.lines] == ["certificate-expires", "token-away"]
-    assert all(set(one["messages"]) == {"vi", "en"} for one in ran.lines)
-    plain = desk.antin("doctor")
-    assert "antin keys install" in plain.out and "\x1b" not in plain.out
-    english = desk.antin("--lang", "en", "doctor")
-    assert "run antin keys install" in english.out
-
-
-def test_a_database_is_named_without_its_password() -> None:
-    with pytest.raises(ValueError, match="no password"):
-        Database("postgresql://antin:secret@db/antin")

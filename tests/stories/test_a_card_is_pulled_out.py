@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -62,11 +63,10 @@ async def test_the_token_is_taken_away_and_put_back(house: House) -> None:
 
 def _token_process(house: House) -> int:
     """The child of ours that holds this home's token."""
-    for entry in os.listdir("/proc"):
+    for entry in (one.name for one in Path("/proc").iterdir()):
         if entry.isdigit():
             try:
-                with open(f"/proc/{entry}/cmdline", "rb") as file:
-                    command = file.read().split(b"\0")
+                command = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
             if b"hsm.token_process" in command and os.fsencode(house.settings.token) in command:
