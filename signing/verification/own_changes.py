@@ -19,7 +19,7 @@ from signing.verification.second_reader import (
     View,
     added,
     redefined,
-    referred,
+    referring,
 )
 
 SIGNATURES_EXIST_APPEND_ONLY = 3
@@ -90,8 +90,9 @@ class Comparison:
         numbers = {number for number, _ in self.fresh}
         if numbers and min(numbers) <= self.old.highest:
             raise NotMeant("a number of the document is used again")
-        if alive := referred(self.old, numbers):
-            raise NotMeant(f"the document referred to the numbers {sorted(alive)[:5]} before")
+        unchanged = self.old.entries.keys() - self.left
+        if alive := referring(self.new, numbers, unchanged):
+            raise NotMeant(f"objects {sorted(alive)[:5]} of the document referred to these numbers before")
         old, new = self.old.pdf.trailer, self.new.pdf.trailer
         for entry in ("/Root", "/Info", "/Encrypt"):
             if _text(old, entry) != _text(new, entry):
@@ -249,9 +250,8 @@ class Comparison:
             if old is not None:
                 raise NotMeant("the document security store is gone")
             return
-        if set(map(str, new)) - _OF_STORE:
-            raise NotMeant("a document security store with more than material")
         self._explained(new)
+        _only(old or pikepdf.Dictionary(), new, _OF_STORE, "the document security store")
         for entry in _LISTS:
             self._grown_list(old.get(entry) if old is not None else None, new.get(entry))
         olds = _dictionary(old.get("/VRI")) if old is not None else None

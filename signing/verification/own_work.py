@@ -113,7 +113,8 @@ def _judged(
     # 3. What follows is only validation material and document time-stamps.
     with _refused("following"):
         later = Comparison(revision, final, _places(more)).following() if more else []
-        if len({pages_of(view) for view in (before, revision, final)}) != 1:
+        views = (before, revision, final) if more else (before, revision)
+        if len({pages_of(view) for view in views}) != 1:
             raise NotAccepted("changes", "another count of pages")
 
     # 4. The dictionaries themselves: each byte range is its whole revision but the hole.

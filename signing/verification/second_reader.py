@@ -21,7 +21,7 @@ Place = tuple[int, int, int]  # 1, offset, 0; or 2, object stream, index
 
 READ_AT_ONCE = 16 << 20
 FAILURES = (pikepdf.PikepdfError, ValueError, TypeError, RuntimeError, OverflowError, KeyError, IndexError)
-_REFERENCE = re.compile(rb"(\d+) (\d+) R\b")
+_REFERENCE = re.compile(rb"(?<!\d)(\d{1,10}) \d{1,5} R\b")
 _PLACE = re.compile(r"\(.*\)|: stream <.*?>|^.*?: ")
 
 
@@ -179,12 +179,12 @@ def added(old: View, new: View) -> set[Key]:
     return {key for key in new.entries if key not in old.entries}
 
 
-def referred(view: View, numbers: set[int]) -> set[int]:
-    """Which of these numbers something in the view refers to. An object that comes to life under a number that was
-    referred to before would change what was there."""
-    found: set[int] = set()
+def referring(view: View, numbers: set[int], among: Iterable[Key]) -> set[Key]:
+    """Which of these objects refer to one of the numbers. An object of the document that refers to what was added after
+    it referred to nothing before, and would now show what was not there."""
+    found: set[Key] = set()
     with pikepdf.explicit_conversion():
-        for key in view.entries:
+        for key in among:
             try:
                 one = view.pdf.get_object(*key)
                 if isinstance(one, pikepdf.Stream):
@@ -192,5 +192,6 @@ def referred(view: View, numbers: set[int]) -> set[int]:
                 text = one.unparse(resolved=True) if isinstance(one, pikepdf.Object) else b""
             except FAILURES:  # what qpdf cannot read refers to nothing
                 continue
-            found.update(number for name, _ in _REFERENCE.findall(text) if (number := int(name)) in numbers)
+            if not numbers.isdisjoint(map(int, _REFERENCE.findall(text))):
+                found.add(key)
     return found
