@@ -22,20 +22,18 @@ from pathlib import Path
 from typing import Any
 
 import pkcs11
-from asn1crypto import keys as asn1_keys
+from asn1crypto import tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from pkcs11.util.ec import encode_ecdsa_signature
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import PdfSignatureMetadata, PdfSigner
 from pyhanko.sign.fields import SigSeedSubFilter
 from pyhanko.sign.pkcs11 import PKCS11Signer
-from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
-from pyhanko_certvalidator.registry import SimpleCertificateStore
+from pyhanko.sign.timestamps.api import TimeStamper
 
 from bench.table import Row, interleaved, show
 from hsm import key_book
@@ -44,8 +42,12 @@ from hsm.key_book import KeyEntry
 from hsm.pkcs11_uri import Pkcs11Uri
 from signing import cms, pades
 from signing.profile import Level
+from signing.timestamping.authority import Authority
+from signing.timestamping.source import obtain
+from tests import strangers
 from tests.papers import letter
 from tests.rooms.hsm import tokens
+from tests.rooms.signing import stamping
 
 ROUNDS, BOUND_MB = 60, 150.0
 PEER = "pyHanko PdfSigner"
@@ -70,7 +72,7 @@ def main() -> None:
         library = pkcs11.lib(str(book.token.module_path))
         pin = (token / "pin").read_text().strip()
         with closing(library.get_token(token_label=book.token.token).open(user_pin=pin)) as session:
-            stamper = _stamper()
+            stamper = stamping.ours()
             rows = []
             for name, mechanism in (
                 ("seal", Mechanism.ECDSA_SHA256),
@@ -112,24 +114,15 @@ def _pen(session: pkcs11.Session, entry: KeyEntry, mechanism: Mechanism) -> Pen:
     return Pen(entry, mechanism, sign, peer)
 
 
-def _stamper() -> DummyTimeStamper:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "DEMO TSA of a bench")])
-    now = datetime.now(UTC)
-    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(usage, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    return DummyTimeStamper(
-        asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER)),
-        asn1_keys.PrivateKeyInfo.load(private),
-        certs_to_embed=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
-    )
+class Stamps(TimeStamper):
+    """Our authority as pyHanko asks for time-stamps."""
+
+    def __init__(self, authority: Authority) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._authority = authority
+
+    async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
+        return tsp.TimeStampResp.load(await self._authority.stamp(req.dump()))
 
 
 def _signer(pen: Pen) -> pades.Signer:
@@ -137,19 +130,19 @@ def _signer(pen: Pen) -> pades.Signer:
     return pades.Signer(pen.entry.certificate, (), pen.mechanism, "seal", nobody, nobody, nobody, later)
 
 
-def _signed(pen: Pen, paper: bytes, case: str, stamper: DummyTimeStamper | None) -> Row:
-    """Both read a file and write a file, as the service does."""
-    with tempfile.TemporaryDirectory() as folder:
+def _signed(pen: Pen, paper: bytes, case: str, tsa: stamping.Ours | None) -> Row:
+    """Both read a file and write a file, as the service does; time-stamps are checked as each of them does."""
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         source, ours, theirs = (Path(folder) / name for name in ("in.pdf", "ours.pdf", "theirs.pdf"))
         source.write_bytes(paper)
-        room = len(_stamp(stamper, b"")) if stamper else 0
-        wish = pades.Wish(Level.B_T if stamper else Level.B_B, claimed_time=datetime.now(UTC))
-        signer = _signer(pen)
+        room = len(runner.run(_stamp(tsa, b""))) if tsa else 0
+        wish = pades.Wish(Level.B_T if tsa else Level.B_B, claimed_time=datetime.now(UTC))
+        signer, stamps = _signer(pen), Stamps(tsa.authority) if tsa else None
 
         def by_us() -> None:
             prepared = pades.prepare(source, ours, wish=wish, signer=signer, timestamp_room=room)
             signature = pen.sign(prepared.to_sign)
-            token = _stamp(stamper, signature) if stamper else None
+            token = runner.run(_stamp(tsa, signature)) if tsa else None
             pades.complete(prepared, ours, signature=signature, timestamp=token)
 
         def by_pyhanko() -> None:
@@ -157,21 +150,30 @@ def _signed(pen: Pen, paper: bytes, case: str, stamper: DummyTimeStamper | None)
                 "Signature1", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES
             )
             with source.open("rb") as read, theirs.open("w+b") as written:
-                PdfSigner(about, pen.peer, timestamper=stamper).sign_pdf(
-                    IncrementalPdfFileWriter(read), output=written
-                )
+                signing = PdfSigner(about, pen.peer, timestamper=stamps)
+                runner.run(signing.async_sign_pdf(IncrementalPdfFileWriter(read), output=written))
 
         ours_ms, theirs_ms = interleaved(ROUNDS, by_us, by_pyhanko)
+        _look(ours, pen)
     return Row("sign", case, ours_ms, theirs_ms, PEER, "ms")
 
 
-def _stamp(stamper: DummyTimeStamper, over: bytes) -> bytes:
+def _look(signed: Path, pen: Pen) -> None:
+    """A fast signature that nobody accepts would be no signature."""
+    said = strangers.pyhanko(signed, pen.entry.certificate)
+    if not (said.intact and said.valid):
+        raise SystemExit("what was measured is no signature")
+
+
+async def _stamp(tsa: stamping.Ours, over: bytes) -> bytes:
     digest = hashlib.sha256(over).digest()
-    return bytes(asyncio.run(stamper.async_timestamp(digest, "sha256")).dump())
+    token = await obtain(tsa.authority, digest, hash_name="sha256", trust=tsa.trust, now=stamping.NOW)
+    return token.der
 
 
 def _cms(pen: Pen) -> Row:
     digest, entry = hashlib.sha256(b"document").digest(), pen.entry
+    runner = asyncio.Runner()
 
     def by_us() -> bytes:
         template = cms.template(entry.certificate, (), pen.mechanism)
@@ -179,9 +181,10 @@ def _cms(pen: Pen) -> Row:
         return template.signed_data(to_sign, pen.sign(to_sign))
 
     def by_pyhanko() -> bytes:
-        return bytes(asyncio.run(pen.peer.async_sign(digest, "sha256", use_pades=True)).dump())
+        return bytes(runner.run(pen.peer.async_sign(digest, "sha256", use_pades=True)).dump())
 
-    ours_ms, theirs_ms = interleaved(ROUNDS, by_us, by_pyhanko)
+    with runner:
+        ours_ms, theirs_ms = interleaved(ROUNDS, by_us, by_pyhanko)
     return Row("sign", f"CMS alone {name_of(pen.mechanism)}", ours_ms, theirs_ms, "pyHanko Signer", "ms")
 
 

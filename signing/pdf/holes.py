@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol
 
 from signing.prepared import Hole
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 _RANGE_WIDTH = 48
 
 
@@ -54,34 +54,37 @@ def write(source: Path, out: Path, update: bytes, *, room: int, hash_name: str) 
     byte_range = b"[0 %d %d %d" % (hole.offset, after, end - after)
     ours[where : where + _RANGE_WIDTH + 2] = byte_range.ljust(_RANGE_WIDTH + 1) + b"]"
     covered, file_digest = hashlib.new(hash_name), hashlib.sha256()
-    with source.open("rb") as original:
+    with source.open("rb") as original, _writing(source, out) as written:
         if source != out:
-            _copy(original, out)
+            _copy(original, written, begin)
         _digest_pieces(original, begin, (covered, file_digest) if hash_name != "sha256" else (covered,))
-    if hash_name == "sha256":  # the same bytes so far: one pass is enough
-        file_digest = covered.copy()
-    covered.update(ours[:local])
-    covered.update(ours[local + hole.length :])
-    file_digest.update(ours)
-    with out.open("r+b") as written:
+        if hash_name == "sha256":  # the same bytes so far: one pass is enough
+            file_digest = covered.copy()
+        covered.update(ours[:local])
+        covered.update(ours[local + hole.length :])
+        file_digest.update(ours)
         written.seek(begin)
         written.write(ours)
+        written.truncate()
     return Written(covered.digest(), hole, end, file_digest.hexdigest())
 
 
-def _copy(original: BinaryIO, out: Path) -> None:
+def _writing(source: Path, out: Path) -> BinaryIO:
+    """For writing over what stands there, which is cut off at the end only: giving memory back and taking it again
+    costs more than all the rest."""
+    return out.open("r+b") if source == out else os.fdopen(os.open(out, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+
+
+def _copy(original: BinaryIO, copy: BinaryIO, left: int) -> None:
     """By reference where the file system can, else within the kernel."""
-    with out.open("wb") as copy:
-        left = os.fstat(original.fileno()).st_size
-        try:
-            while left and (done := os.copy_file_range(original.fileno(), copy.fileno(), left)):
-                left -= done
-            if not left:
-                original.seek(0)
-                return
-        except OSError as cannot:
-            if cannot.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}:
-                raise
+    source, target, at = original.fileno(), copy.fileno(), 0
+    try:
+        while at < left and (done := os.copy_file_range(source, target, left - at, at, at)):
+            at += done
+    except OSError as cannot:
+        if cannot.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}:
+            raise
+    if at < left:
         original.seek(0)
         copy.seek(0)
         shutil.copyfileobj(original, copy, CHUNK)

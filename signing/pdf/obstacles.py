@@ -17,7 +17,7 @@ from signing.pdf.pages import is_array, is_dictionary, pages
 
 MOST_ACTIONS = 100_000
 LARGEST_METADATA = 4 * 1024**2
-_PDFA_PART = re.compile(rb"pdfaid:part(?:\s*=\s*[\"']|\s*>\s*)(\d)")
+_PDFA_PART = re.compile(rb"pdfaid:part(?:\s*=\s*[\"']|(?:\s[^<>]*)?>\s*)(\d)")
 
 
 def refuse_xfa(opened: Opened) -> None:

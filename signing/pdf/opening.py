@@ -10,6 +10,7 @@ whether what is read is what stands there.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from signing.pdf.values import Strings, literal
 TAIL = 4096  # bytes at the end in which `startxref` is looked for
 HEAD = 1024  # bytes at the begin in which `%PDF-` is looked for
 HIGHEST_NUMBER = 8_388_607  # ISO 32000-1 annex C
-READ_AT_ONCE = 16 * 1024**2
+READ_AT_ONCE = 256 * 1024
 LARGEST_MENDED = 256 * 1024**2
 LARGEST_TABLE_OFFSET = 9_999_999_999  # ten digits
 
@@ -131,16 +132,11 @@ def open_for_update(path: Path, password: str | None = None) -> Opened:
 
 
 def _reader(file: BinaryIO, size: int) -> BytesAt:
-    """A small file is read once; of a large one only what is asked for."""
+    """A small file is read once; of a larger one only what is asked for."""
     if size <= READ_AT_ONCE:
         whole = file.read()
         return lambda at, count: whole[at : at + count]
-
-    def read(at: int, count: int) -> bytes:
-        file.seek(at)
-        return file.read(count)
-
-    return read
+    return lambda at, count: os.pread(file.fileno(), count, at)
 
 
 def _look_at_head(head: bytes) -> None:
