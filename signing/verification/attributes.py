@@ -118,10 +118,10 @@ def named_certificate(walk: Walk, value: Element, *, second: bool) -> NamedCerti
     return NamedCertificate(hash_oid, digest, issuer, serial)
 
 
-def algorithm(walk: Walk, of: Element) -> tuple[str, bytes | None]:
-    """Dotted identifier and DER parameters of an AlgorithmIdentifier."""
+def algorithm(walk: Walk, of: Element, tag: int = SEQUENCE) -> tuple[str, bytes | None]:
+    """Dotted identifier and DER parameters of an AlgorithmIdentifier under this tag."""
     members = walk.members(of, 2)
-    if of.tag & 0x3F not in {SEQUENCE & 0x3F, 0x20, 0x21} or not members:
+    if of.tag != tag or not members:
         raise Malformed("no algorithm")
     return walk.oid(members[0]), walk.whole(members[1]) if len(members) == 2 else None
 

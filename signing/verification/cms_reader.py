@@ -45,10 +45,11 @@ from signing.verification.cms_form import (
 )
 from signing.verification.der import INTEGER, OCTETS, OID, SEQUENCE, SET, Element, Malformed, Walk
 
-# What asn1crypto does not know: RSA with SHA-3 (RFC 9688 2), plain ECDSA (BSI TR-03111 5.2.1).
+# What asn1crypto does not know: ECDSA and RSA with SHA-3 (RFC 9688 2), plain ECDSA (BSI TR-03111 5.2.1).
 _MORE = {
-    f"2.16.840.1.101.3.4.3.{number}": Scheme("rsassa_pkcs1v15", name)
-    for number, name in zip(range(13, 17), ("sha3_224", "sha3_256", "sha3_384", "sha3_512"), strict=True)
+    f"2.16.840.1.101.3.4.3.{first + number}": Scheme(kind, f"sha3_{bits}")
+    for first, kind in ((9, "ecdsa"), (13, "rsassa_pkcs1v15"))
+    for number, bits in enumerate((224, 256, 384, 512))
 } | {
     f"0.4.0.127.0.7.1.1.4.1.{number}": Scheme("ecdsa", name)
     for number, name in {1: "sha1", 2: "sha224", 3: "sha256", 4: "sha384", 5: "sha512"}.items()
@@ -246,7 +247,7 @@ class Reading:
             same = (
                 [one.tag for one in members] == [SEQUENCE, 0xA1]
                 and known.algorithm(self.walk, members[0]) == signer.digest
-                and known.algorithm(self.walk, members[1]) == signer.algorithm
+                and known.algorithm(self.walk, members[1], 0xA1) == signer.algorithm
             )
             self.broken("other algorithms than those that were signed", when=not same)
 
@@ -256,9 +257,12 @@ class Reading:
         for one in certificates:
             if not signer.is_of(one) or any(not _fits(name, one) for name in named):
                 continue
-            hints = [name for name in named if name.serial is not None]
-            wrong = any(name.serial != _serial(one) or name.issuer != one.issuer_der for name in hints)
-            self.note(ISSUER_SERIAL_MISMATCH, when=wrong)
+            wrong = any(
+                name.serial is not None and (name.serial, name.issuer) != (_serial(one), one.issuer_der)
+                for name in named
+            )
+            otherwise = signer.key_identifier is None and signer.issuer != one.issuer_der
+            self.note(ISSUER_SERIAL_MISMATCH, when=wrong or otherwise)
             return one
         return None
 
