@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from hsm.key import Mechanism
 from signing import cms
@@ -129,7 +131,7 @@ def check_answer(prepared: PreparedSignature, signature: bytes) -> None:
     """Whether this is the signature of the prepared certificate's key over the prepared bytes. Raises
     AnswerDoesNotFit."""
     try:
-        key = x509.load_der_x509_certificate(prepared.certificate).public_key()
+        key = _public_key(prepared.certificate)
         hashed = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
         chosen = hashed[prepared.mechanism.hash_name]
         if isinstance(key, ec.EllipticCurvePublicKey):
@@ -142,6 +144,11 @@ def check_answer(prepared: PreparedSignature, signature: bytes) -> None:
         raise AnswerDoesNotFit(
             "not the signature of the prepared certificate over the prepared bytes"
         ) from wrong
+
+
+@lru_cache(maxsize=256)
+def _public_key(certificate: bytes) -> CertificatePublicKeyTypes:
+    return x509.load_der_x509_certificate(certificate).public_key()
 
 
 def _padding(mechanism: Mechanism, hashed: hashes.HashAlgorithm) -> padding.PSS | padding.PKCS1v15:

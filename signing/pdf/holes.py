@@ -21,7 +21,7 @@ _RANGE_WIDTH = 48
 
 
 class Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
     def digest(self) -> bytes: ...
     def hexdigest(self) -> str: ...
 
@@ -92,16 +92,18 @@ def _copy(original: BinaryIO, copy: BinaryIO, left: int) -> None:
 
 
 def _digest_pieces(file: BinaryIO, count: int, digests: tuple[Digest, ...]) -> None:
-    while count and (piece := file.read(min(CHUNK, count))):
-        count -= len(piece)
+    """Through one small buffer: memory taken anew for each piece costs as much as the digest."""
+    buffer = memoryview(bytearray(min(CHUNK, max(count, 1))))
+    at = 0
+    while at < count and (got := os.preadv(file.fileno(), [buffer[: min(len(buffer), count - at)]], at)):
+        at += got
         for one in digests:
-            one.update(piece)
+            one.update(buffer[:got])
 
 
 def sha256_of(file: BinaryIO) -> str:
     digest = hashlib.sha256()
-    while piece := file.read(CHUNK):
-        digest.update(piece)
+    _digest_pieces(file, os.fstat(file.fileno()).st_size, (digest,))
     return digest.hexdigest()
 
 
