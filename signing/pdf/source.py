@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import pikepdf
@@ -38,14 +38,17 @@ class Source:
     bytes_at: BytesAt
     places: Mapping[tuple[int, int], Place]
     encryption: Encryption | None
+    _known: dict[tuple[int, int], list[Entry]] = field(default_factory=dict)
 
     def dictionary(self, key: tuple[int, int]) -> list[Entry]:
         """The entries of an object by number and generation, ready to be written under the same number. Raises
         NotThere."""
-        entries = self._read(key, dictionary_at)
-        if not self._bare_strings(key):
-            return entries
-        return [Entry(one.key, one.name, self._encrypted(one.value, key)) for one in entries]
+        if key not in self._known:
+            entries = self._read(key, dictionary_at)
+            if self._bare_strings(key):
+                entries = [Entry(one.key, one.name, self._encrypted(one.value, key)) for one in entries]
+            self._known[key] = entries
+        return self._known[key]
 
     def array(self, key: tuple[int, int]) -> list[bytes]:
         """The members likewise. Raises NotThere."""

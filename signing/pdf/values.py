@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 
 import pikepdf
 
@@ -22,11 +23,12 @@ _REGULAR = frozenset(range(0x21, 0x7F)) - frozenset(b"#/()<>[]{}%")
 
 def literal(text: bytes) -> bytes:
     """A string token that is not encrypted (ISO 32000-1 7.3.4)."""
-    if all(0x20 <= octet < 0x7F for octet in text):
+    if text.isascii() and text.decode("ascii").isprintable():
         return b"(" + text.replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)") + b")"
     return b"<" + text.hex().encode() + b">"
 
 
+@lru_cache(maxsize=4096)
 def name(text: str) -> bytes:
     """A name token; `text` with or without its solidus."""
     octets = text.removeprefix("/").encode("utf-8", "surrogateescape")
