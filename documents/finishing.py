@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,14 @@ def augment(file: Path, material: Material, *, password: str | None) -> None:
     longterm.add_material(file, material, password=password)
 
 
-def judge_and_name(
+def judge_and_name(  # noqa: PLR0913 - as the judge is asked
     original: Path, signed: Path, prepared: PreparedSignature, *, trust: TrustSnapshot, password: str | None,
-    timestamped: bool,
+    timestamped: bool, at: datetime | None = None,
 ) -> tuple[dict[str, Any], Finished]:  # fmt: skip
     """Step 4: judges the written bytes, and names them."""
-    judgement = judge(original, signed, prepared, trust=trust, password=password, timestamped=timestamped)
+    judgement = judge(
+        original, signed, prepared, trust=trust, password=password, timestamped=timestamped, at=at
+    )
     return judgement.to_stored(), name(signed, prepared.file_size)
 
 

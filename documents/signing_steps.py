@@ -244,7 +244,7 @@ class SigningSteps:
         """Raises NotAccepted."""
         judgement, finished = await self._run(
             finishing.judge_and_name, original, file, _prepared(held), trust=self._.trust(),
-            password=held.wish.password, timestamped=timestamped,
+            password=held.wish.password, timestamped=timestamped, at=self.now(),
         )  # fmt: skip
         return judgement, finished
 
