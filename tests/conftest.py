@@ -33,3 +33,8 @@ async def house(world: World, home: Path) -> AsyncIterator[House]:
 
     async with open_world_house(world, home) as house:
         yield house
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's driver keeps a loop of its own running once it was asked: what needs another comes before."""
+    items.sort(key=lambda one: "pages" in one.path.parts)
