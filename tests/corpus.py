@@ -32,7 +32,10 @@ from pyhanko.sign.fields import SigFieldSpec, append_signature_field
 
 from hsm.key import Mechanism
 from signing import pades
+from signing.prepared import PreparedSignature
 from signing.profile import Level
+from signing.trust.anchors import Anchor, TrustSnapshot
+from signing.verification.own_work import NotAccepted, judge
 from tests import strangers
 
 LONGEST, MOST_PAGES = 180, 12
@@ -53,13 +56,13 @@ def signer() -> tuple[ec.EllipticCurvePrivateKey, pades.Signer]:
     )
 
 
-def sign(file: Path, out: Path, wish: pades.Wish) -> pades.Signer:
-    """Prepared and completed; who signed."""
+def sign(file: Path, out: Path, wish: pades.Wish) -> PreparedSignature:
+    """Prepared and completed."""
     key, who = signer()
     prepared = pades.prepare(file, out, wish=wish, signer=who)
     signature = key.sign(prepared.to_sign, ec.ECDSA(hashes.SHA256()))
     pades.complete(prepared, out, signature=signature)
-    return who
+    return prepared
 
 
 def _one(file: Path, answer: Any) -> None:
@@ -77,14 +80,12 @@ def _judged(file: Path, folder: Path) -> dict[str, Any]:
     wish = pades.Wish(Level.B_B, claimed_time=datetime.now(UTC), allow_javascript=True)
     begun = time.perf_counter()
     try:
-        who = sign(file, out, wish)
+        prepared = sign(file, out, wish)
     except pades.CannotSign as refused:
         return {"result": "REFUSED", "why": str(refused.reason), "detail": refused.detail}
     took = round(time.perf_counter() - begun, 3)
     damages = [name for name, check in _CHECKS.items() if not check(file, out, folder)]
-    said = _pyhanko(file, out, who)
-    if said:
-        damages.append(said)
+    damages += filter(None, (_pyhanko(file, out, prepared.certificate), _judge(file, out, prepared)))
     return {"result": "DAMAGED" if damages else "SIGNED", "why": "; ".join(damages), "took": took}
 
 
@@ -123,12 +124,12 @@ def _poppler(file: Path, out: Path, folder: Path) -> bool:
 _CHECKS = {"prefix": _prefix, "qpdf": _qpdf, "pdfsig": _pdfsig, "pdfium": _pdfium, "poppler": _poppler}
 
 
-def _pyhanko(file: Path, out: Path, who: pades.Signer) -> str:
+def _pyhanko(file: Path, out: Path, certificate: bytes) -> str:
     """Strictly if the file allows that, else as leniently as it reads the file at all."""
     said = ""
     for strict in (True, False):
         try:
-            last = strangers.pyhanko(out, who.certificate, strict=strict)
+            last = strangers.pyhanko(out, certificate, strict=strict)
         except Exception as wrong:
             said += f" pyhanko strict={strict}: {wrong!r:.200}"
             continue
@@ -139,6 +140,16 @@ def _pyhanko(file: Path, out: Path, who: pades.Signer) -> str:
             else f"pyhanko {last.intact} {last.valid} {last.coverage}"
         )
     return said if _pyhanko_signs(file) else ""
+
+
+def _judge(file: Path, out: Path, prepared: PreparedSignature) -> str:
+    """The judge of our own work, which nothing passes by."""
+    trust = TrustSnapshot((Anchor(prepared.certificate),))
+    try:
+        judge(file, out, prepared, trust=trust, password=None, timestamped=False)
+    except NotAccepted as refused:
+        return f"judge {refused}"
+    return ""
 
 
 def _pyhanko_signs(file: Path) -> bool:
