@@ -23,6 +23,7 @@ _REFERENCE_OR_WORD = re.compile(rb"\d+ \d+ R\b|[^\0\t\n\f\r ()<>\[\]{}/%]+")
 _NAME = re.compile(rb"/[^\0\t\n\f\r ()<>\[\]{}/%]*")
 _ESCAPED = re.compile(rb"#([0-9A-Fa-f]{2})")
 _HEXADECIMAL = re.compile(rb"<[0-9A-Fa-f]*>")
+_OUR_HEXADECIMAL = re.compile(rb"<[0-9a-f]*>")
 _LITERAL = re.compile(rb"\((?:[^()\\]|\\[\s\S])*\)")
 _BRACKET = re.compile(rb"\\[\s\S]|[()]")
 _OBJECT = re.compile(rb"(\d+) (\d+) obj\n")
@@ -39,13 +40,15 @@ class NotReadable(ValueError):
 @dataclass(frozen=True)
 class Revision:
     """One update: `begin` and `end` are offsets in the file, `objects` tells where each of its objects begins. `lines`
-    is what its table says (None where it is a cross-reference stream, which qpdf reads)."""
+    is what its table says (None where it is a cross-reference stream, which qpdf reads); `signatures` are the objects that
+    have a byte range."""
 
     begin: int
     end: int
     objects: dict[Key, int]
     section: int
     lines: dict[Key, int] | None
+    signatures: tuple[Key, ...]
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def located(file: BinaryIO, offset: int, limit: int) -> Located:
     if b"/Contents" not in entries:
         raise NotReadable("no /Contents")
     start, end = entries[b"/Contents"]
-    if not _HEXADECIMAL.fullmatch(data, start, end) or (end - start) % 2:
+    # In small letters, as we write it: no bit of the file can be another with the same meaning.
+    if not _OUR_HEXADECIMAL.fullmatch(data, start, end) or (end - start) % 2:
         raise NotReadable("/Contents is no hexadecimal string")
     plain = {key: data[a:b] for key, (a, b) in entries.items()}
     return Located(plain, (offset + start, offset + end))
@@ -140,6 +144,7 @@ class _Updates:
         start = self.at
         self._expect(b"\n")
         objects: dict[Key, int] = {}
+        signatures: list[Key] = []
         last, lines, has_table = 0, None, False
         while self.at < len(self.data):
             if self.data.startswith(b"xref\n", self.at):
@@ -151,20 +156,23 @@ class _Updates:
                     raise NotReadable("an object stands twice, or behind the cross-references")
                 objects[key] = self.begin + self.at
                 self.at = head.end()
-                self._object()
+                if self._object():
+                    signatures.append(key)
             else:
                 break
         end = _END.match(self.data, self.at)
         if end is None or int(end[1]) != self.begin + last:
             raise NotReadable("an update without its end")
         self.at = end.end()
-        return Revision(self.begin + start, self.begin + self.at, objects, self.begin + last, lines)
+        whole = self.begin + start, self.begin + self.at
+        return Revision(*whole, objects, self.begin + last, lines, tuple(signatures))
 
-    def _object(self) -> None:
+    def _object(self) -> bool:
+        """Whether it is a signature's dictionary."""
         if not self.data.startswith(b"<<", self.at):
             self.at = value_end(self.data, self.at)
             self._expect(b"\nendobj\n")
-            return
+            return False
         start = self.at
         entries, self.at = dictionary(self.data, start)
         if self.data.startswith(b"\nstream\n", self.at):
@@ -175,6 +183,7 @@ class _Updates:
             self.at += len(b"\nstream\n") + int(length)
             self._expect(b"\nendstream")
         self._expect(b"\nendobj\n")
+        return b"/ByteRange" in entries
 
     def _table(self) -> dict[Key, int]:
         self._expect(b"xref\n")

@@ -1,13 +1,14 @@
 """The judge of our own work: this file opens what was written, and accepts it or says why not (S2).
 
-    1. Two readers: our own finds every object of what was added, qpdf opens the whole without mending.
-    2. The second reader: the signature is in its field, and nothing else changed; pages and their objects are as before.
-    3. What follows is only validation material and document time-stamps.
-    4. The byte range of each is its whole revision but the hole.
-    5. The bytes: the document as it came is the begin, and what is covered has the digest that was agreed.
+    1. Our own reader finds every object of what was added, and nothing between them.
+    2. The signature, and document time-stamps over it: the byte range of each is its whole revision but the hole.
+    3. The bytes: the document as it came is the begin, and what is covered has the digest that was agreed.
+    4. The second reader opens it without mending, and sees the signature in its field and no other change.
+    5. What follows is only validation material and document time-stamps; pages and their objects are as before.
     6. The CMS: its form, its attributes, its certificates, the signature's value.
     7. Time-stamps, and the path of the certificate to somebody whom we believe.
 
+- qpdf is asked last, for bytes that are known to be the document and what our writer writes.
 - Nothing of who made it is used but the PreparedSignature; what was agreed there is held against what stands here.
 - Policy `integrity`: bytes, signature, chain, changes. Revocation was asked before the key was touched.
 - It runs in a process of its own and raises nothing but NotAccepted, which crosses its border.
@@ -27,7 +28,7 @@ from signing.prepared import PreparedSignature
 from signing.trust.anchors import TrustSnapshot
 from signing.verification.judgement import REASONS, Dated, Judgement, NotAccepted
 from signing.verification.own_bytes import Located, NotReadable, Revision, digests, located, revisions
-from signing.verification.own_changes import Comparison, NewField, NotMeant
+from signing.verification.own_changes import Comparison, NotMeant
 from signing.verification.own_signature import (
     check_cms,
     check_signature_timestamp,
@@ -40,6 +41,7 @@ from signing.verification.second_reader import (
     Key,
     NotOpenedAlike,
     View,
+    misplaced,
     pages_of,
     redefined,
     viewed,
@@ -81,6 +83,7 @@ class _Case:
 class _Sealed:
     """One signature dictionary and the bytes that it covers."""
 
+    key: Key
     found: Located
     end: int
     hash_name: str
@@ -91,43 +94,38 @@ def _judged(
 ) -> Judgement:
     prepared = case.prepared
 
-    # 1. Our own reading of what was added, and qpdf's of what it makes.
+    # 1. Our own reading of what was added, object by object.
     with _refused("unreadable"):
         first, *more = added = _added(case)
-    with _refused("second-reader"):
-        size = first.end if more else None
-        revision = _opened(case, stack, size)
-        before = _as_it_came(case, stack, revision, first.begin)
-        _opens_alike(before, revision, [first])
-        final = _opened(case, stack, None) if more else revision
-        _opens_alike(before, final, added)
-        if before.mended:
-            # What is damaged in the document is looked at alike in both; our own part opened without that.
-            revision = _opened(case, stack, size, mend=True)
-            final = _opened(case, stack, None, mend=True) if more else revision
 
-    # 2. The second reader's view of what changed: the signature in its field, and nothing else.
-    with _refused("changes"):
-        field = Comparison(before, revision, first.objects).signature(prepared.field)
-
-    # 3. What follows is only validation material and document time-stamps.
-    with _refused("following"):
-        later = Comparison(revision, final, _places(more)).following() if more else []
-        views = (before, revision, final) if more else (before, revision)
-        if len({pages_of(view) for view in views}) != 1:
-            raise NotAccepted("changes", "another count of pages")
-
-    # 4. The dictionaries themselves: each byte range is its whole revision but the hole.
+    # 2. The signature, and document time-stamps over it: each byte range is its whole revision but the hole.
     with _refused("not-found"):
-        signature = _signature(case, first, field)
-        archives = [_archive(case, more, one) for one in later]
+        signature = _signature(case, first)
+        archives = [_archive(case, one) for one in more if one.signatures]
 
-    # 5. The bytes: the document as it came is the begin, and what is covered has the digest that was agreed.
+    # 3. The bytes: the document as it came is the begin, and what is covered has the digest that was agreed.
     with _refused("other-bytes"):
         wanted = [(one.hash_name, one.found.hole, one.end) for one in (signature, *archives)]
         digest, *archived = digests(*case.files, prepared.original_size, wanted)
     if digest != prepared.document_digest:
         raise NotAccepted("digest", "the covered bytes are not those that were agreed")
+
+    # 4. The second reader opens it without mending, and sees the signature in its field and no other change.
+    with _refused("second-reader"):
+        before, revision, final = _views(case, stack, added)
+    with _refused("changes"):
+        field = Comparison(before, revision, first.objects).signature(prepared.field)
+        if field.signature != signature.key:
+            raise NotMeant("another signature than the one that was found")
+
+    # 5. What follows is only validation material and document time-stamps; pages and their objects are as before.
+    with _refused("following"):
+        later = Comparison(revision, final, _places(more)).following() if more else []
+        if sorted(one.signature for one in later) != sorted(one.key for one in archives):
+            raise NotMeant("other time-stamps than those that were found")
+        views = (before, revision, final) if more else (before, revision)
+        if len({pages_of(view) for view in views}) != 1:
+            raise NotAccepted("changes", "another count of pages")
 
     # 6. The CMS: its form, attributes and certificates are those that were prepared, and its value holds.
     data = check_cms(signature.found, prepared, digest)
@@ -182,15 +180,33 @@ def _added(case: _Case) -> list[Revision]:
     return added
 
 
-def _opened(case: _Case, stack: ExitStack, size: int | None, *, mend: bool = False) -> View:
-    return stack.enter_context(viewed(case.signed, case.password, size=size, mend=mend))
+def _views(case: _Case, stack: ExitStack, added: list[Revision]) -> tuple[View, View, View]:
+    """Of the document as it came, of the signature's revision, of the whole."""
+    first, more = added[0], len(added) > 1
+    size = first.end if more else None
+
+    def opened(size: int | None, *, mend: bool = False) -> View:
+        return stack.enter_context(viewed(case.signed, case.password, size=size, mend=mend))
+
+    revision = opened(size)
+    before = _as_it_came(case, stack, revision, first.begin)
+    _opens_alike(before, revision, [first])
+    final = opened(None) if more else revision
+    _opens_alike(before, final, added)
+    if before.mended:
+        # What is damaged in the document is looked at alike in both; our own part opened without that.
+        revision = opened(size, mend=True)
+        final = opened(None, mend=True) if more else revision
+    return before, revision, final
 
 
 def _as_it_came(case: _Case, stack: ExitStack, signed: View, size: int) -> View:
     """Mended only where it must be: our update then brought a whole table, which tells other places of old objects."""
     try:
         view = stack.enter_context(viewed(case.original, case.password))
-        if all(signed.entries[key][1] >= size for key in redefined(view, signed)):
+        if not misplaced(case.original, view) and all(
+            signed.entries[key][1] >= size for key in redefined(view, signed)
+        ):
             return view
     except NotOpenedAlike:
         pass
@@ -215,39 +231,35 @@ def _places(ours: Iterable[Revision]) -> dict[Key, int]:
     return {key: offset for revision in ours for key, offset in revision.objects.items()}
 
 
-# -- step 4
+# -- step 2
 
 
-def _signature(case: _Case, revision: Revision, field: NewField) -> _Sealed:
+def _signature(case: _Case, revision: Revision) -> _Sealed:
     prepared = case.prepared
-    found = _dictionary_of(case, revision, field)
-    stated = {key: found.entries.get(key) for key in (b"/Type", b"/Filter", b"/SubFilter")}
+    key, found = _only_one(case, revision)
+    stated = {name: found.entries.get(name) for name in (b"/Type", b"/Filter", b"/SubFilter")}
     if stated != {b"/Type": b"/Sig", b"/Filter": b"/Adobe.PPKLite", b"/SubFilter": b"/ETSI.CAdES.detached"}:
         raise NotAccepted("not-found", "the dictionary is of another kind")
     if found.hole != (prepared.hole.offset, prepared.hole.offset + prepared.hole.length):
         raise NotAccepted("byte-range", "the hole lies elsewhere")
-    return _Sealed(found, revision.end, prepared.mechanism.hash_name)
+    return _Sealed(key, found, revision.end, prepared.mechanism.hash_name)
 
 
-def _archive(case: _Case, later: list[Revision], field: NewField) -> _Sealed:
+def _archive(case: _Case, revision: Revision) -> _Sealed:
     """RFC 3161 token over all but its own hole (EN 319 142-1 5.4.3)."""
-    holder = [one for one in later if field.signature in one.objects]
-    if len(holder) != 1:
-        raise NotAccepted("following", "a document time-stamp of no revision")
-    found = _dictionary_of(case, holder[0], field)
-    if (found.entries.get(b"/Type"), found.entries.get(b"/SubFilter")) != (
-        b"/DocTimeStamp",
-        b"/ETSI.RFC3161",
-    ):
+    key, found = _only_one(case, revision)
+    stated = found.entries.get(b"/Type"), found.entries.get(b"/SubFilter")
+    if stated != (b"/DocTimeStamp", b"/ETSI.RFC3161"):
         raise NotAccepted("following", "a signature that is no document time-stamp")
-    return _Sealed(found, holder[0].end, token_of(found.contents).hash_name)
+    return _Sealed(key, found, revision.end, token_of(found.contents).hash_name)
 
 
-def _dictionary_of(case: _Case, revision: Revision, field: NewField) -> Located:
-    if field.signature not in revision.objects:
-        raise NotAccepted("not-found", "the signature stands in another revision")
-    found = located(case.files[1], revision.objects[field.signature], revision.end)
+def _only_one(case: _Case, revision: Revision) -> tuple[Key, Located]:
+    if len(revision.signatures) != 1:
+        raise NotAccepted("not-found", f"{len(revision.signatures)} signatures where one is expected")
+    key = revision.signatures[0]
+    found = located(case.files[1], revision.objects[key], revision.end)
     start, end = found.hole
     if found.byte_range != (0, start, end, revision.end - end):
         raise NotAccepted("byte-range", f"{found.byte_range} is not the revision but the hole")
-    return found
+    return key, found

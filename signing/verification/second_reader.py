@@ -22,6 +22,7 @@ Place = tuple[int, int, int]  # 1, offset, 0; or 2, object stream, index
 READ_AT_ONCE = 16 << 20
 FAILURES = (pikepdf.PikepdfError, ValueError, TypeError, RuntimeError, OverflowError, KeyError, IndexError)
 _REFERENCE = re.compile(rb"(?<!\d)(\d{1,10}) \d{1,5} R\b")
+_OBJECT = re.compile(rb"\s*(\d+)\s+(\d+)\s+obj")
 _PLACE = re.compile(r"\(.*\)|: stream <.*?>|^.*?: ")
 
 
@@ -149,6 +150,26 @@ class _Begin(io.RawIOBase):
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def misplaced(path: Path, view: View) -> set[Key]:
+    """Objects that do not begin where the cross-references say; qpdf must not be asked for one of these unmended."""
+    found: set[Key] = set()
+    with path.open("rb") as file:
+        size = path.stat().st_size
+        whole = file.read() if size <= READ_AT_ONCE else None
+        for key, (kind, offset, _) in view.entries.items():
+            if kind != 1:
+                continue
+            if whole is not None:
+                begin = whole[offset : offset + 40]
+            else:
+                file.seek(offset)
+                begin = file.read(40)
+            stated = _OBJECT.match(begin)
+            if stated is None or (int(stated[1]), int(stated[2])) != key:
+                found.add(key)
+    return found
 
 
 def warnings_of(view: View) -> set[str]:

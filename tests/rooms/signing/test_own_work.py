@@ -1,0 +1,462 @@
+"""Our own work is accepted at every level (`test_longterm.py` signs every kind of file), and every single tampering of it is
+refused, each for its own reason."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+
+import pikepdf
+import pytest
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from signing import cms, pades
+from signing.pdf.opening import open_for_update
+from signing.pdf.update import Update
+from signing.pdf.values import dictionary, reference
+from signing.prepared import PreparedSignature
+from signing.profile import Level
+from signing.trust.anchors import Anchor, TrustSnapshot
+from signing.verification.judgement import REASONS
+from signing.verification.own_work import Judgement, NotAccepted, judge
+from tests.papers import letter
+from tests.pki import Pki
+from tests.rooms.signing.levels import Hand
+from tests.rooms.signing.stamping import Root
+from tests.steering import SteerableClock
+
+clock = SteerableClock()
+
+
+@dataclass(frozen=True)
+class Work:
+    """One signed file with all that the judge is given."""
+
+    original: Path
+    file: Path
+    prepared: PreparedSignature
+    trust: TrustSnapshot
+
+    @property
+    def bytes(self) -> bytes:
+        return self.file.read_bytes()
+
+    def judged(self, changed: bytes | None = None, **other: object) -> Judgement:
+        """As it is, or with other bytes."""
+        file = self.file
+        if changed is not None:
+            file = self.file.with_name("changed.pdf")
+            file.write_bytes(changed)
+        asked = {
+            "trust": self.trust,
+            "password": None,
+            "timestamped": self.prepared.level >= Level.B_T,
+            "at": clock(),
+        }
+        return judge(self.original, file, self.prepared, **{**asked, **other})  # type: ignore[arg-type]
+
+    def refused(self, changed: bytes | None = None, **other: object) -> str:
+        with pytest.raises(NotAccepted) as refusal:
+            self.judged(changed, **other)
+        assert refusal.value.reason in REASONS
+        return refusal.value.reason
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pki]:
+    with Pki(tmp_path_factory.mktemp("pki"), clock) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def keys(pki: Pki) -> dict[str, rsa.RSAPrivateKey]:
+    return {name: pki.person(name) for name in ("binh", "khac")}
+
+
+@pytest.fixture
+async def hand(pki: Pki, keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Hand]:
+    async with Hand.of(pki, clock, keys["binh"]) as one:
+        yield one
+
+
+async def _work(hand: Hand, folder: Path, level: Level = Level.B_B, paper: bytes | None = None, **wish: object) -> Work:  # fmt: skip
+    original, file = folder / "original.pdf", folder / "signed.pdf"
+    original.write_bytes(paper or letter(pages=2))
+    prepared = await hand.sign(original, file, level, **wish)  # type: ignore[arg-type]
+    return Work(original, file, prepared, hand.trust)
+
+
+@pytest.fixture
+async def work(hand: Hand, tmp_path: Path) -> Work:
+    return await _work(hand, tmp_path)
+
+
+@pytest.fixture
+async def stamped(hand: Hand, tmp_path: Path) -> Work:
+    """With some room in the hole that nothing fills."""
+    return await _work(hand, tmp_path, Level.B_T)
+
+
+@pytest.mark.parametrize("level", list(Level))
+async def test_what_was_made_is_accepted(hand: Hand, tmp_path: Path, level: Level) -> None:
+    made = await _work(hand, tmp_path, level)
+    judgement = made.judged()
+    kinds = {"B-B": [], "B-T": ["SIGNATURE"], "B-LT": ["SIGNATURE"], "B-LTA": ["SIGNATURE", "ARCHIVE"]}
+    assert [one.kind for one in judgement.timestamps] == kinds[level]
+    assert judgement.certificate == hashlib.sha256(hand.certificate).hexdigest() == judgement.path[0]
+    assert judgement.revisions == {"B-LT": 2, "B-LTA": 3}.get(level.value, 1)
+    stored = judgement.to_stored()
+    assert stored["accepted"] is True and stored["trust"] == hand.trust.digest
+    # What one step more adds is accepted too: it is only material and document time-stamps.
+    if level is Level.B_LTA:
+        await hand.archive(made.file)
+        assert made.judged().revisions == 4
+
+
+async def test_a_second_signature_is_judged_by_itself(hand: Hand, tmp_path: Path) -> None:
+    first = await _work(hand, tmp_path, Level.B_LTA)
+    twice = tmp_path / "twice.pdf"
+    prepared = await hand.sign(first.file, twice, Level.B_LTA)
+    assert Work(first.file, twice, prepared, hand.trust).judged().field == prepared.field
+    # Where the first is judged, the second is more than may follow it.
+    assert replace(first, file=twice).refused() == "following"
+
+
+async def test_a_certification_and_an_existing_field(hand: Hand, tmp_path: Path) -> None:
+    assert (await _work(hand, tmp_path, certify=2)).judged()
+    filled = await _work(hand, tmp_path, Level.B_T, _with_fields(), field="Chữ ký")
+    assert filled.judged().field == "Chữ ký"
+    # Another empty field is not the one that was prepared.
+    assert replace(filled, prepared=replace(filled.prepared, field="Khác")).refused() == "changes"
+
+
+def _with_fields() -> bytes:
+    with pikepdf.open(BytesIO(letter())) as pdf:
+        fields = [
+            pdf.make_indirect(
+                pikepdf.Dictionary(
+                    Type=pikepdf.Name.Annot,
+                    Subtype=pikepdf.Name.Widget,
+                    FT=pikepdf.Name.Sig,
+                    T=name,
+                    Rect=[50, 50 + 100 * at, 250, 130 + 100 * at],
+                    P=pdf.pages[0].obj,
+                )
+            )
+            for at, name in enumerate(("Chữ ký", "Khác"))
+        ]
+        pdf.pages[0].Annots = pdf.make_indirect(pikepdf.Array(fields))
+        pdf.Root.AcroForm = pikepdf.Dictionary(Fields=fields)
+        out = BytesIO()
+        pdf.save(out)
+        return out.getvalue()
+
+
+# -- bytes
+
+
+def _edited(data: bytes, at: int, new: bytes) -> bytes:
+    return data[:at] + new + data[at + len(new) :]
+
+
+def _flip(data: bytes, at: int) -> bytes:
+    return _edited(data, at, bytes([data[at] ^ 1]))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_changed_byte_passes(work: Work, place: float, bit: int) -> None:
+    """Wherever: the document, the update, the hole."""
+    data = work.bytes
+    at = int(place * len(data))
+    assert work.refused(_edited(data, at, bytes([data[at] ^ 1 << bit])))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_no_changed_byte_of_the_update_passes(work: Work, place: float, bit: int) -> None:
+    data, begin = work.bytes, work.prepared.original_size
+    at = begin + int(place * (len(data) - begin))
+    assert work.refused(_edited(data, at, bytes([data[at] ^ 1 << bit])))
+
+
+def test_the_document_as_it_came(work: Work) -> None:
+    data, size = work.bytes, work.prepared.original_size
+    inside = data.index(b"stream") + 10
+    assert work.refused(_flip(data, inside)) == "other-bytes"
+    assert work.refused(data[1:]) == "unreadable"
+    work.original.write_bytes(data[:size] + b"\n")
+    assert work.refused() == "other-bytes"
+
+
+def test_the_end(work: Work) -> None:
+    data = work.bytes
+    for tail in (b"\n", b"% a comment\n", b"\n99 0 obj\n<<>>\nendobj\n", b"PK\3\4"):
+        assert work.refused(data + tail) == "unreadable"
+    assert work.refused(data[:-1]) == "unreadable"
+    assert work.refused(data[: work.prepared.original_size]) == "unreadable"
+
+
+def test_the_hole(work: Work) -> None:
+    data, hole = work.bytes, work.prepared.hole
+    bigger = hole.length - 2
+    assert work.refused(_edited(data, hole.offset + 1, b"0" * bigger)) == "cms"
+    assert work.refused(_edited(data, hole.offset + 1, b"zz")) in {"unreadable", "not-found"}
+    assert work.refused(_edited(data, hole.offset + 1, b" 3")) in {"unreadable", "not-found"}
+    elsewhere = replace(hole, offset=hole.offset + 2, length=hole.length - 2)
+    assert replace(work, prepared=replace(work.prepared, hole=elsewhere)).refused() == "byte-range"
+
+
+def test_the_padding(stamped: Work) -> None:
+    data, hole = stamped.bytes, stamped.prepared.hole
+    last = hole.offset + hole.length - 2
+    assert data[last - 100 : last + 1] == b"0" * 101
+    for at in (last, last - 50):
+        assert stamped.refused(_edited(data, at, b"1")) == "padding"
+
+
+def test_the_byte_range(work: Work) -> None:
+    data = work.bytes
+    at = data.index(b"/ByteRange [0 ") + len(b"/ByteRange [0 ")
+    assert work.refused(_flip(data, at)) == "byte-range"
+    number = data[at : data.index(b"]", at)].split()[2]
+    last = data.rindex(number, at, data.index(b"]", at))
+    assert work.refused(_edited(data, last, str(int(number) - 1).encode())) == "byte-range"
+
+
+# -- the signature
+
+
+Answer = Callable[[bytes], bytes]
+
+
+def _filled(work: Work, der: bytes) -> bytes:
+    hole = work.prepared.hole
+    return _edited(work.bytes, hole.offset + 1, der.hex().encode().ljust(2 * hole.room, b"0"))
+
+
+def _cms(work: Work, hand: Hand, **how: object) -> bytes:
+    """Signed anew, with one thing otherwise."""
+    certificate = how.get("certificate", hand.certificate)
+    key = how.get("key", hand.key)
+    assert isinstance(certificate, bytes) and isinstance(key, rsa.RSAPrivateKey)
+    template = cms.template(certificate, how.get("chain", work.prepared.chain), work.prepared.mechanism)  # type: ignore[arg-type]
+    to_sign = template.to_sign(how.get("digest", work.prepared.document_digest))  # type: ignore[arg-type]
+    signature = key.sign(to_sign, padding.PKCS1v15(), SHA256())
+    return template.signed_data(to_sign, signature, how.get("timestamp"))  # type: ignore[arg-type]
+
+
+async def test_the_signature(hand: Hand, work: Work, pki: Pki, keys: dict[str, rsa.RSAPrivateKey]) -> None:
+    assert _filled(work, _cms(work, hand)) == work.bytes
+    other = pki.certificate("khac")
+    assert work.refused(_filled(work, _cms(work, hand, certificate=other, key=keys["khac"]))) == "cms"
+    assert work.refused(_filled(work, _cms(work, hand, key=keys["khac"]))) == "signature"
+    assert work.refused(_filled(work, _cms(work, hand, digest=bytes(32)))) == "cms"
+    assert work.refused(_filled(work, _cms(work, hand, chain=()))) == "cms"
+    good = _cms(work, hand)
+    assert work.refused(_filled(work, good[:-1] + bytes([good[-1] ^ 1]))) == "signature"
+    # What was agreed was other bytes than these.
+    agreed = replace(work.prepared, document_digest=bytes(32))
+    assert replace(work, prepared=agreed).refused() == "digest"
+
+
+def test_attributes_that_were_added(hand: Hand, stamped: Work) -> None:
+    """One more that is signed."""
+    work = stamped
+    good = work.prepared.to_sign
+    time = bytes.fromhex("301c06092a864886f70d010905310f170d3236313132343039333030305a")
+    members = good[2:] if good[1] < 0x80 else good[3:]
+    to_sign = cms.der(b"\x31", time, members)
+    template = cms.template(hand.certificate, work.prepared.chain, work.prepared.mechanism)
+    der = template.signed_data(to_sign, hand.key.sign(to_sign, padding.PKCS1v15(), SHA256()))
+    assert work.refused(_filled(work, der)) == "cms"
+
+
+# -- time-stamps
+
+
+async def test_the_time_stamp(hand: Hand, tmp_path: Path) -> None:
+    work = await _work(hand, tmp_path, Level.B_T)
+    another = await hand.token(hashlib.sha256(b"another signature").digest())
+    assert work.refused(_filled(work, _cms(work, hand, timestamp=another.der))) == "timestamp"
+    bare = _cms(work, hand)
+    assert work.refused(_filled(work, bare)) == "timestamp"
+    assert work.refused(timestamped=False) == "timestamp"
+    template = cms.template(hand.certificate, work.prepared.chain, work.prepared.mechanism)
+    signature = hand.key.sign(work.prepared.to_sign, padding.PKCS1v15(), SHA256())
+    own = (await hand.token(hashlib.sha256(signature).digest())).der
+    assert work.judged(_filled(work, template.signed_data(work.prepared.to_sign, signature, own)))
+    spoiled = own[:-1] + bytes([own[-1] ^ 1])
+    changed = template.signed_data(work.prepared.to_sign, signature, spoiled)
+    assert work.refused(_filled(work, changed)) == "timestamp"
+
+
+async def test_whom_nobody_believes(hand: Hand, tmp_path: Path) -> None:
+    other = TrustSnapshot((Anchor(Root.make().der),))
+    plain = await _work(hand, tmp_path)
+    assert plain.refused(trust=other) == "path"
+    assert plain.judged(trust=TrustSnapshot(())).path == ()
+    assert plain.refused(at=clock().replace(year=2045)) == "path"
+    stamped = await _work(hand, tmp_path, Level.B_T)
+    assert stamped.refused(trust=other) == "timestamp"
+
+
+async def test_an_archive_time_stamp_over_other_bytes(hand: Hand, tmp_path: Path) -> None:
+    work = await _work(hand, tmp_path, Level.B_LTA)
+    data = work.bytes
+    at = data.rindex(b"/Contents <") + len(b"/Contents <")
+    other = (await hand.token(hashlib.sha256(b"other bytes").digest())).der.hex().encode()
+    room = data.index(b">", at) - at
+    assert work.refused(_edited(data, at, other.ljust(room, b"0"))) == "timestamp"
+    # Its own bytes are covered by it.
+    store = data.index(b"/DSS")
+    assert work.refused(_flip(data, store + 1)) in {"following", "timestamp", "changes", "second-reader"}
+
+
+# -- what was changed beside the signature
+
+
+Change = Callable[[Update], None]
+
+
+def _tampered(hand: Hand, folder: Path, change: Change, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """Our own maker's work with one more change in the same update, signed over."""
+    original, file = folder / "original.pdf", folder / "signed.pdf"
+    original.write_bytes(letter(pages=2))
+    whole = Update.to_bytes
+
+    def with_more(update: Update) -> bytes:
+        change(update)
+        return whole(update)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Update, "to_bytes", with_more)
+        prepared = hand.prepare(original, file, Level.B_B)
+    pades.complete(prepared, file, signature=hand.key.sign(prepared.to_sign, padding.PKCS1v15(), SHA256()))
+    return Work(original, file, prepared, hand.trust)
+
+
+def _put(update: Update, key: tuple[int, int], body: bytes) -> None:
+    """Also where the maker wrote it anew already."""
+    update._bodies[key] = body
+
+
+def _page_content(update: Update) -> None:
+    page = update.opened.pdf.pages[1].obj
+    number, generation = page.Contents.objgen
+    content = b"BT /F1 14 Tf 72 770 Td (Khac) Tj ET"
+    update.put(number, b"<</Length %d>>\nstream\n" % len(content) + content + b"\nendstream", generation)
+
+
+def _page_dictionary(update: Update) -> None:
+    page = update.opened.pdf.pages[1].obj
+    update.put(page.objgen[0], page.unparse(resolved=True).replace(b"595", b"300"), page.objgen[1])
+
+
+def _resources(update: Update) -> None:
+    font = update.opened.pdf.pages[1].obj.Resources.Font.F1
+    update.put(font.objgen[0], font.unparse(resolved=True).replace(b"Helvetica", b"Courier"), font.objgen[1])
+
+
+def _one_page_more(update: Update) -> None:
+    tree = update.opened.pdf.Root.Pages
+    page = update.add(
+        dictionary({"/Type": b"/Page", "/Parent": reference(*tree.objgen), "/MediaBox": b"[0 0 9 9]"})
+    )
+    kids = tree.Kids.unparse().replace(b"]", b" " + page + b" ]")
+    entries = {"/Type": b"/Pages", "/Kids": kids, "/Count": b"3"}
+    update.put(tree.objgen[0], dictionary(entries), tree.objgen[1])
+
+
+def _catalog(update: Update) -> None:
+    number = update.opened.pdf.Root.objgen
+    body = update._bodies[number].removesuffix(b">>") + b"/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>>>"
+    _put(update, number, body)
+
+
+def _another_annotation(update: Update) -> None:
+    note = update.add(b"<</Type/Annot/Subtype/Square/Rect[0 0 99 99]>>")
+    page = update.opened.pdf.pages[0].obj.objgen
+    body = update._bodies[page]
+    at = body.index(b"]", body.index(b"/Annots"))
+    _put(update, page, body[:at] + b" " + note + body[at:])
+
+
+def _another_field(update: Update) -> None:
+    key = next(key for key, body in update._bodies.items() if b"/Fields" in body)
+    field = update.add(b"<</FT/Tx/T(khac)>>")
+    _put(update, key, update._bodies[key].replace(b"/Fields [", b"/Fields [" + field + b" "))
+
+
+def _field_with_an_action(update: Update) -> None:
+    key = next(key for key, body in update._bodies.items() if b"/Widget" in body)
+    _put(update, key, update._bodies[key].removesuffix(b">>") + b"/A<</S/URI/URI(http://x)>>>>")
+
+
+def _number_from_the_past(update: Update) -> None:
+    update.put(0x7FFFFF, b"<<>>")
+    update.put(1, b"<<>>", 3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _page_content, _page_dictionary, _resources, _one_page_more, _catalog, _another_annotation, _another_field,
+        _field_with_an_action, _number_from_the_past,
+    ],
+)  # fmt: skip
+def test_a_change_that_no_signature_needs(
+    hand: Hand, tmp_path: Path, change: Change, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _tampered(hand, tmp_path, lambda _: None, monkeypatch).judged()
+    assert _tampered(hand, tmp_path, change, monkeypatch).refused() in {"changes", "second-reader"}
+
+
+@pytest.mark.parametrize(
+    "change", [_page_content, _page_dictionary, _resources, _one_page_more, _field_with_an_action]
+)
+async def test_a_change_that_follows(hand: Hand, tmp_path: Path, change: Change) -> None:
+    """The same, behind a sound signature: whatever the file shows then, it is not released."""
+    work = await _work(hand, tmp_path)
+    opened = open_for_update(work.file)
+    update = Update(opened, b"0" * 16)
+    if change is _field_with_an_action:
+        field = opened.pdf.Root.AcroForm.Fields[0]
+        _put(update, field.objgen, field.unparse(resolved=True))
+    change(update)
+    added = update.to_bytes()
+    opened.close()
+    assert work.refused(work.bytes + added) in {"following", "changes"}
+
+
+def test_a_number_that_was_referred_to(hand: Hand, tmp_path: Path) -> None:
+    """A document may refer to what is not there; nothing of ours may come to life under such a number."""
+    paper = letter()
+    with pikepdf.open(BytesIO(paper)) as pdf:
+        highest = max(number for number, _ in pdf.get_xref_table())
+    original = tmp_path / "original.pdf"
+    original.write_bytes(paper.replace(b"/Type /Page\n", b"/Type /Page\n").replace(
+        b"/Contents 4 0 R", b"/Contents %d 0 R" % (highest + 1)
+    ))  # fmt: skip
+    file = tmp_path / "signed.pdf"
+    prepared = hand.prepare(original, file, Level.B_B)
+    pades.complete(prepared, file, signature=hand.key.sign(prepared.to_sign, padding.PKCS1v15(), SHA256()))
+    work = Work(original, file, prepared, hand.trust)
+    with pikepdf.open(file) as signed:
+        came_to_life = "/Contents" in signed.pages[0].obj
+    if came_to_life:
+        assert work.refused() == "changes"
+    else:
+        assert work.judged()
+
+
+def test_a_refusal_crosses_a_process() -> None:
+    refusal = pickle.loads(pickle.dumps(NotAccepted("digest", "other bytes")))
+    assert (refusal.reason, refusal.detail, str(refusal)) == ("digest", "other bytes", "digest: other bytes")
