@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pikepdf
 
 from signing.pdf.form import Field, form, names_in, root
+from signing.pdf.obstacles import pdfa_part
 from signing.pdf.opening import NotOpened
 from signing.pdf.pages import is_array, is_dictionary
 from signing.pdf.tokens import Entry, NotPlain, array_at, dictionary_at
@@ -116,13 +117,11 @@ def _new_form(update: Update, field: bytes) -> bytes:
         "/BaseFont": b"/Helvetica",
         "/Encoding": b"/WinAnsiEncoding",
     }
-    font = update.add(dictionary(helvetica))
-    entries = {
-        "/Fields": array(field),
-        "/SigFlags": b"%d" % (SIGNATURES_EXIST | APPEND_ONLY),
-        "/DR": dictionary({"/Font": dictionary({"/Helv": font})}),
-        "/DA": update.opened.string(b"/Helv 12 Tf 0 g ", number),
-    }
+    entries = {"/Fields": array(field), "/SigFlags": b"%d" % (SIGNATURES_EXIST | APPEND_ONLY)}
+    if pdfa_part(update.opened) is None:  # where every font is embedded, and nothing is without an appearance
+        font = update.add(dictionary(helvetica))
+        entries["/DR"] = dictionary({"/Font": dictionary({"/Helv": font})})
+        entries["/DA"] = update.opened.string(b"/Helv 12 Tf 0 g ", number)
     update.put(number, dictionary(entries))
     return reference(number)
 

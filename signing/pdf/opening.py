@@ -28,11 +28,13 @@ HEAD = 1024  # bytes at the begin in which `%PDF-` is looked for
 HIGHEST_NUMBER = 8_388_607  # ISO 32000-1 annex C
 READ_AT_ONCE = 256 * 1024
 LARGEST_MENDED = 256 * 1024**2
+ROOM = 2000  # objects of one update, at most
+SCANNED = 1 << 20
 LARGEST_TABLE_OFFSET = 9_999_999_999  # ten digits
 
 _MENDED_IN_SILENCE = ("(trailer,", "(xref table,", "(xref stream,")
 _START = re.compile(rb"startxref\s*(\d+)")
-_REFERENCE = re.compile(rb"\b(\d{1,10}) (\d{1,5}) R\b")
+_REFERENCE = re.compile(rb"(?<!\d)(\d{1,7})[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R")
 
 
 class NotOpened(Exception):
@@ -115,14 +117,15 @@ def open_for_update(path: Path, password: str | None = None) -> Opened:
             entries = _read_whole(pdf, bytes_at, size)
         encryption = _encryption(pdf)
         places = {key: _place(entry) for key, entry in entries.items()}
+        source = Source(pdf, bytes_at, places, encryption)
         return Opened(
             pdf=pdf,
             path=path,
             size=size,
             previous=None if whole else previous,
-            next_number=_next_number(pdf, entries, sound=not whole),
+            next_number=_next_number(pdf, source, size, sound=not whole),
             encryption=encryption,
-            source=Source(pdf, bytes_at, places, encryption),
+            source=source,
             file=file,
         )
     except BaseException:
@@ -248,28 +251,37 @@ def _read_whole(pdf: pikepdf.Pdf, bytes_at: BytesAt, size: int) -> dict[tuple[in
     }
 
 
-def _next_number(pdf: pikepdf.Pdf, entries: Iterable[tuple[int, int]], *, sound: bool) -> int:
-    highest = max((number for number, _ in entries), default=0)
+def _next_number(pdf: pikepdf.Pdf, source: Source, size: int, *, sound: bool) -> int:
+    highest = max((number for number, _ in source.places), default=0)
     declared = _declared(pdf)
-    if not sound or not highest < declared <= HIGHEST_NUMBER:
+    # qpdf takes a number for nonsense that a file of this size cannot have.
+    if sound and highest < declared <= max(highest + ROOM, size // 4):
+        following = declared
+    else:
         # /Size says nothing here, so a number may be referred to that no section tells of (T1).
-        highest = max(highest, _highest_referred(pdf, entries))
-        declared = 0
-    following = max(declared, highest + 1)
-    if following > HIGHEST_NUMBER - 10_000:
+        following = highest + 1
+        for number in sorted(_referred(source, size)):
+            if number >= following + ROOM:
+                break
+            following = max(following, number + 1)
+    if following > HIGHEST_NUMBER - ROOM:
         raise NotOpened("too-complex", "object numbers are used up")
     return following
 
 
-def _highest_referred(pdf: pikepdf.Pdf, entries: Iterable[tuple[int, int]]) -> int:
-    highest = 0
-    with pikepdf.explicit_conversion():
-        for key in entries:
-            found = pdf.get_object(*key)
-            if isinstance(found, pikepdf.Object):
-                numbers = (int(number) for number, _ in _REFERENCE.findall(found.unparse(resolved=True)))
-                highest = max(highest, min(max(numbers, default=0), HIGHEST_NUMBER))
-    return highest
+def _referred(source: Source, size: int) -> set[int]:
+    """Every number that something in the file refers to, or seems to; references to nothing among them."""
+    found: set[int] = set()
+    if size > LARGEST_MENDED:
+        raise NotOpened("damaged-cross-references", "too large to be looked through")
+    for begin in range(0, size, SCANNED):
+        piece = source.bytes_at(begin, SCANNED + 32)
+        found.update(int(number) for number in _REFERENCE.findall(piece))
+    for holder in {place[0] for place in source.places.values() if isinstance(place, tuple)}:
+        stream = source.pdf.get_object(holder, 0)
+        if isinstance(stream, pikepdf.Stream):
+            found.update(int(number) for number in _REFERENCE.findall(stream.read_bytes()))
+    return found
 
 
 def _encryption(pdf: pikepdf.Pdf) -> Encryption | None:
