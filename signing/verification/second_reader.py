@@ -186,12 +186,14 @@ def pages_of(view: View) -> int | None:
 
 
 def redefined(old: View, new: View) -> set[Key]:
-    """Objects whose place is another. An object that is lost in the new file must have been nothing in the old."""
+    """Objects whose place is another. An object that is lost in the new file must have been nothing in the old, or of an
+    older generation than one that stands in both: mending finds it, though a table has one line for each number."""
     if old.entries == new.entries:
         return set()
     moved = {key for key, place in old.entries.items() if new.entries.get(key) != place}
     lost = {key for key in moved if key not in new.entries}
-    if any(not old.is_null(key) for key in lost):
+    newest = dict(sorted(old.entries.keys() & new.entries.keys())) if lost else {}
+    if any(newest.get(key[0], -1) < key[1] and not old.is_null(key) for key in lost):
         raise NotOpenedAlike(f"objects {sorted(lost)[:5]} are gone")
     return moved - lost
 

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signing import cms, pades
+from signing.appearance import Mark
 from signing.pdf.opening import open_for_update
 from signing.pdf.update import Update
 from signing.pdf.values import dictionary, reference
@@ -45,7 +46,7 @@ class Work:
     trust: TrustSnapshot
 
     @property
-    def bytes(self) -> bytes:
+    def data(self) -> bytes:
         return self.file.read_bytes()
 
     def judged(self, changed: bytes | None = None, **other: object) -> Judgement:
@@ -129,6 +130,15 @@ async def test_a_second_signature_is_judged_by_itself(hand: Hand, tmp_path: Path
     assert replace(first, file=twice).refused() == "following"
 
 
+@pytest.mark.parametrize("field", [None, "Chữ ký"])
+async def test_a_mark_that_is_seen(hand: Hand, tmp_path: Path, field: str | None) -> None:
+    mark = Mark(
+        box=None if field else (72, 72, 272, 172), text="Trần Thị Bình\nChủ tịch", qr="https://x.vn/v/1"
+    )
+    made = await _work(hand, tmp_path, Level.B_LTA, _with_fields(), mark=mark, field=field)
+    assert made.judged().revisions == 3
+
+
 async def test_a_certification_and_an_existing_field(hand: Hand, tmp_path: Path) -> None:
     assert (await _work(hand, tmp_path, certify=2)).judged()
     filled = await _work(hand, tmp_path, Level.B_T, _with_fields(), field="Chữ ký")
@@ -174,7 +184,7 @@ def _flip(data: bytes, at: int) -> bytes:
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_no_changed_byte_passes(work: Work, place: float, bit: int) -> None:
     """Wherever: the document, the update, the hole."""
-    data = work.bytes
+    data = work.data
     at = int(place * len(data))
     assert work.refused(_edited(data, at, bytes([data[at] ^ 1 << bit])))
 
@@ -182,13 +192,13 @@ def test_no_changed_byte_passes(work: Work, place: float, bit: int) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_no_changed_byte_of_the_update_passes(work: Work, place: float, bit: int) -> None:
-    data, begin = work.bytes, work.prepared.original_size
+    data, begin = work.data, work.prepared.original_size
     at = begin + int(place * (len(data) - begin))
     assert work.refused(_edited(data, at, bytes([data[at] ^ 1 << bit])))
 
 
 def test_the_document_as_it_came(work: Work) -> None:
-    data, size = work.bytes, work.prepared.original_size
+    data, size = work.data, work.prepared.original_size
     inside = data.index(b"stream") + 10
     assert work.refused(_flip(data, inside)) == "other-bytes"
     assert work.refused(data[1:]) == "unreadable"
@@ -197,7 +207,7 @@ def test_the_document_as_it_came(work: Work) -> None:
 
 
 def test_the_end(work: Work) -> None:
-    data = work.bytes
+    data = work.data
     for tail in (b"\n", b"% a comment\n", b"\n99 0 obj\n<<>>\nendobj\n", b"PK\3\4"):
         assert work.refused(data + tail) == "unreadable"
     assert work.refused(data[:-1]) == "unreadable"
@@ -205,7 +215,7 @@ def test_the_end(work: Work) -> None:
 
 
 def test_the_hole(work: Work) -> None:
-    data, hole = work.bytes, work.prepared.hole
+    data, hole = work.data, work.prepared.hole
     bigger = hole.length - 2
     assert work.refused(_edited(data, hole.offset + 1, b"0" * bigger)) == "cms"
     assert work.refused(_edited(data, hole.offset + 1, b"zz")) in {"unreadable", "not-found"}
@@ -215,7 +225,7 @@ def test_the_hole(work: Work) -> None:
 
 
 def test_the_padding(stamped: Work) -> None:
-    data, hole = stamped.bytes, stamped.prepared.hole
+    data, hole = stamped.data, stamped.prepared.hole
     last = hole.offset + hole.length - 2
     assert data[last - 100 : last + 1] == b"0" * 101
     for at in (last, last - 50):
@@ -223,7 +233,7 @@ def test_the_padding(stamped: Work) -> None:
 
 
 def test_the_byte_range(work: Work) -> None:
-    data = work.bytes
+    data = work.data
     at = data.index(b"/ByteRange [0 ") + len(b"/ByteRange [0 ")
     assert work.refused(_flip(data, at)) == "byte-range"
     number = data[at : data.index(b"]", at)].split()[2]
@@ -239,7 +249,7 @@ Answer = Callable[[bytes], bytes]
 
 def _filled(work: Work, der: bytes) -> bytes:
     hole = work.prepared.hole
-    return _edited(work.bytes, hole.offset + 1, der.hex().encode().ljust(2 * hole.room, b"0"))
+    return _edited(work.data, hole.offset + 1, der.hex().encode().ljust(2 * hole.room, b"0"))
 
 
 def _cms(work: Work, hand: Hand, **how: object) -> bytes:
@@ -247,14 +257,14 @@ def _cms(work: Work, hand: Hand, **how: object) -> bytes:
     certificate = how.get("certificate", hand.certificate)
     key = how.get("key", hand.key)
     assert isinstance(certificate, bytes) and isinstance(key, rsa.RSAPrivateKey)
-    template = cms.template(certificate, how.get("chain", work.prepared.chain), work.prepared.mechanism)  # type: ignore[arg-type]
+    template = cms.template(certificate, how.get("chain", work.prepared.chain), work.prepared.mechanism)
     to_sign = template.to_sign(how.get("digest", work.prepared.document_digest))  # type: ignore[arg-type]
     signature = key.sign(to_sign, padding.PKCS1v15(), SHA256())
     return template.signed_data(to_sign, signature, how.get("timestamp"))  # type: ignore[arg-type]
 
 
 async def test_the_signature(hand: Hand, work: Work, pki: Pki, keys: dict[str, rsa.RSAPrivateKey]) -> None:
-    assert _filled(work, _cms(work, hand)) == work.bytes
+    assert _filled(work, _cms(work, hand)) == work.data
     other = pki.certificate("khac")
     assert work.refused(_filled(work, _cms(work, hand, certificate=other, key=keys["khac"]))) == "cms"
     assert work.refused(_filled(work, _cms(work, hand, key=keys["khac"]))) == "signature"
@@ -310,7 +320,7 @@ async def test_whom_nobody_believes(hand: Hand, tmp_path: Path) -> None:
 
 async def test_an_archive_time_stamp_over_other_bytes(hand: Hand, tmp_path: Path) -> None:
     work = await _work(hand, tmp_path, Level.B_LTA)
-    data = work.bytes
+    data = work.data
     at = data.rindex(b"/Contents <") + len(b"/Contents <")
     other = (await hand.token(hashlib.sha256(b"other bytes").digest())).der.hex().encode()
     room = data.index(b">", at) - at
@@ -433,7 +443,7 @@ async def test_a_change_that_follows(hand: Hand, tmp_path: Path, change: Change)
     change(update)
     added = update.to_bytes()
     opened.close()
-    assert work.refused(work.bytes + added) in {"following", "changes"}
+    assert work.refused(work.data + added) in {"following", "changes"}
 
 
 def test_a_number_that_was_referred_to(hand: Hand, tmp_path: Path) -> None:
