@@ -84,6 +84,7 @@ def rendered(file: Path, password: str | None = None, *, most: int = 10_000, sca
     pictures = []
     try:
         with pypdfium2.PdfDocument(file, password=password) as pdf:
+            pdf.init_forms()  # what stands in fields is drawn with the form
             for number in range(min(len(pdf), most)):
                 pictures.append(_picture(pdf, number, scale))
     except (pypdfium2.PdfiumError, ValueError) as wrong:

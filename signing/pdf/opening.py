@@ -34,7 +34,7 @@ LARGEST_TABLE_OFFSET = 9_999_999_999  # ten digits
 
 _MENDED_IN_SILENCE = ("(trailer,", "(xref table,", "(xref stream,")
 _START = re.compile(rb"startxref\s*(\d+)")
-_REFERENCE = re.compile(rb"(?<!\d)(\d{1,7})[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R")
+_REFERENCE = re.compile(rb"(\d{1,7})[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R")
 
 
 class NotOpened(Exception):
