@@ -79,7 +79,9 @@ def prepare_archive_timestamp(file: Path, room: int, *, password: str | None = N
         # The first object of the update, where the hole is looked for.
         update.put(number, dictionary(_TIMESTAMP | holes.entries(room)))
         page = pages.page(opened.pdf, 1)
-        shown = appearance.empty(update) if obstacles.pdfa_part(opened) else None
+        # Only PDF/A-1 asks for the appearance of what has no place (ISO 19005-1 6.9, 19005-2 6.3.3); without one, readers
+        # see at once that nothing was filled in.
+        shown = appearance.empty(update) if obstacles.pdfa_part(opened) == 1 else None
         place = fields.Place(page.node, NO_PLACE, shown)
         field = fields.add(update, _free_name(opened), reference(number), place)
         fields.register(update, field, {})

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import cast
 
 REPLY = "application/timestamp-reply"
@@ -97,13 +98,17 @@ class TimeServer(asyncio.DatagramProtocol):
             self.transport.sendto(packet, addr)  # type: ignore[arg-type]
 
 
+def _same(server: TimeServer) -> TimeServer:
+    return server
+
+
 @asynccontextmanager
 async def time_servers(*servers: TimeServer) -> AsyncIterator[list[str]]:
     """The addresses, while they listen."""
     loop = asyncio.get_running_loop()
     made = []
     for one in servers:
-        transport, _ = await loop.create_datagram_endpoint(lambda one=one: one, local_addr=("127.0.0.1", 0))
+        transport, _ = await loop.create_datagram_endpoint(partial(_same, one), local_addr=("127.0.0.1", 0))
         made.append(transport)
     try:
         yield [one.address for one in servers]

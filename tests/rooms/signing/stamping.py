@@ -66,7 +66,10 @@ class Root:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: object, years: tuple[int, int]
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
+    years: tuple[int, int],
 ) -> x509.CertificateBuilder:
     first, last = (datetime(year, 1, 1, tzinfo=UTC) for year in years)
     return x509.CertificateBuilder(
@@ -75,7 +78,7 @@ def _builder(
         key,
         x509.random_serial_number(),
         first,
-        last,  # type: ignore[arg-type]
+        last,
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asn1crypto import core, tsp
@@ -187,7 +188,7 @@ async def test_a_certificate_of_another_time_stamps_nothing(years: tuple[int, in
         {"purposes": (ExtendedKeyUsageOID.TIME_STAMPING, ExtendedKeyUsageOID.CODE_SIGNING)},
     ],
 )
-async def test_a_certificate_for_more_stamps_nothing(terms: dict[str, object]) -> None:
+async def test_a_certificate_for_more_stamps_nothing(terms: dict[str, Any]) -> None:
     with pytest.raises(TimestampUnavailable, match="cannot stamp"):
         await ours(**terms).authority.stamp(request())
 
