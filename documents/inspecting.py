@@ -72,6 +72,7 @@ def render_page(path: Path, page: int, width: int, password: str | None = None) 
     try:
         if not 1 <= page <= len(document):
             raise Unreadable(f"no page {page}")
+        document.init_forms()  # before a page is loaded: else the marks of signatures, which are fields, are left out
         sheet = document[page - 1]
         wide, high = sheet.get_size()
         if wide <= 0 or high <= 0:

@@ -28,8 +28,8 @@ MOST_PIXELS = 16_000_000
 LONGEST_TEXT, LONGEST_QR = 2000, 1000
 LEADING, GAP = 1.2, 4.0
 SMALLEST_TEXT, LARGEST_TEXT = 4.0, 10.0
+# sRGB's. Greys are written in it too: a CalGray white of D65 is shown cream by readers that do not adapt to it.
 _RGB = b"[/CalRGB<</WhitePoint[0.9505 1 1.089]/Gamma[2.2 2.2 2.2]/Matrix[0.4124 0.2126 0.0193 0.3576 0.7152 0.1192 0.1805 0.0722 0.9505]>>]"
-_GRAY = b"[/CalGray<</WhitePoint[0.9505 1 1.089]/Gamma 2.2>>]"
 
 
 class MarkRefused(ValueError):
@@ -101,7 +101,7 @@ class Drawn:
 
     def write(self, update: Update, rotation: int) -> bytes:
         """The form XObject's reference; turned against the page's rotation."""
-        resources: dict[str, bytes] = {"/ColorSpace": dictionary({"/Rgb": _RGB, "/Gray": _GRAY})}
+        resources: dict[str, bytes] = {"/ColorSpace": dictionary({"/Rgb": _RGB})}
         if self.text:
             resources["/Font"] = dictionary({"/F": typeface.Subset(self.text).embed(update)})
         if self.image is not None:
@@ -161,7 +161,7 @@ def _qr(content: str, side: float, *, bottom: float) -> bytes:
         raise MarkRefused("mark-does-not-fit", "the QR code's text is empty or too long")
     rows = [bytes(row) for row in segno.make(content, error="m", micro=False).matrix]
     count = len(rows) + 8
-    drawn = [b"q /Gray cs 1 sc", rectangle_path(0, bottom, side, side), b"f 0 sc"]
+    drawn = [b"q /Rgb cs 1 1 1 sc", rectangle_path(0, bottom, side, side), b"f 0 0 0 sc"]
     drawn.append(b" ".join(number(one) for one in (side / count, 0, 0, side / count, 0, bottom)) + b" cm")
     for line, row in enumerate(rows):
         at = 0
@@ -235,7 +235,7 @@ def _text(mark: Mark, room: float, high: float, left: float) -> tuple[bytes, str
     except typeface.NoSuchGlyph as letter:
         raise MarkRefused("mark-letter-unknown", str(letter)) from letter
     begin = high - size * typeface.ASCENT / typeface.UNITS
-    head = b"BT /Gray cs 0 sc /F %s Tf %s TL %s %s Td" % tuple(
+    head = b"BT /Rgb cs 0 0 0 sc /F %s Tf %s TL %s %s Td" % tuple(
         number(one) for one in (size, size * LEADING, left, begin)
     )
     return head + b"".join(b"\n" + letters.show(line) + b" Tj T*" for line in lines) + b"\nET", "".join(lines)
