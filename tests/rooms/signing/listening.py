@@ -13,6 +13,7 @@ from typing import cast
 
 REPLY = "application/timestamp-reply"
 Work = Callable[[bytes], Awaitable[bytes]]  # the request's body in, the whole HTTP answer out
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def http(body: bytes, *, status: str = "200 OK", media_type: str = REPLY, more: str = "") -> bytes:
@@ -33,28 +34,47 @@ class Listening:
         return f"http://127.0.0.1:{self.port}/tsa"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.asked.append(head)
-                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
-                writer.write(await self.work(await reader.readexactly(length)))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.asked.append(head)
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
+            writer.write(await self.work(await reader.readexactly(length)))
+            await writer.drain()
 
 
 @asynccontextmanager
 async def listening(work: Work) -> AsyncIterator[Listening]:
     made = Listening(work)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    try:
+    async with connected(made.serve) as made.port:
         yield made
+
+
+@asynccontextmanager
+async def connected(serve: Serve) -> AsyncIterator[int]:
+    """The port where each connection is served so; at the end all are closed, and nothing runs on."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        try:
+            await serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+            running.discard(task)
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in list(running):
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports close in the loop's next turn
 
 
 # -- the time
