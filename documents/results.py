@@ -8,8 +8,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -121,6 +123,10 @@ class Results:
             )
         except (PreviewUnavailable, NeedsPassword, Unreadable):
             return None
+
+    def signed_file(self, result: PublicResult) -> AbstractAsyncContextManager[Path]:
+        """The newest rendition, for whom all of it is shown."""
+        return self._documents.open(_as_agency(result.document.agency), result.document)
 
     async def _result(self, found: tuple[Document, str] | None) -> PublicResult | None:
         if found is None:

@@ -18,6 +18,7 @@ from signing.verification.report import (
     Finding,
     Indication,
     Report,
+    Severity,
     SignatureKind,
     SignatureReport,
     TimestampReport,
@@ -120,10 +121,13 @@ def _reason(report: Report) -> Reason | None:
 def _undecided(report: Report) -> Reason:
     if any(one.code in reasons.NOT_COVERED for one in _all_findings(report)):
         return reasons.UNPROTECTED
-    for one in report.signatures:
-        if one.indication is Indication.INDETERMINATE:
-            return _named(one, reasons.UNDECIDED, reasons.UNDECIDED_OTHERWISE)
-    return reasons.UNPROTECTED
+    undecided = [one for one in report.signatures if one.indication is Indication.INDETERMINATE]
+    named = next((one for one in undecided if one.sub_indication in reasons.UNDECIDED), None)
+    if named is not None:
+        return _named(named, reasons.UNDECIDED, reasons.UNDECIDED_OTHERWISE)
+    codes = [one.code for one in _all_findings(report) if one.severity is not Severity.INFO]
+    found = next((reasons.BY_FINDING[code] for code in codes if code in reasons.BY_FINDING), None)
+    return found or (reasons.UNDECIDED_OTHERWISE if undecided else reasons.UNPROTECTED)
 
 
 def _all_findings(report: Report) -> Sequence[Finding]:

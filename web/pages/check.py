@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from catalogue import N_, say
 from documents.codes import Codes
+from documents.document import Disclosure
 from documents.intake import NotAccepted
 from documents.results import PublicResult
 from documents.verify_document import Brought
@@ -24,6 +25,8 @@ from signing.verification import wording
 from signing.verification.report import Verdict, to_json
 from web.admission import client_address
 from web.api.asking import porter_of
+from web.api.files import FileAnswer
+from web.api.uploads import PDF
 from web.bad_request import BadRequest, Fault
 from web.disposition import attachment
 from web.identity import language
@@ -190,6 +193,15 @@ async def code_picture(request: Request, code: str, rooms: House) -> Response:
     return png(found, stored=False)
 
 
+@router.get("/v/{code}/tep")
+async def code_file(code: str, caller: Anybody, rooms: House) -> Response:
+    """The signed file, where everybody may have all of it (C2)."""
+    result = await rooms.results.look_up(code)
+    if result is None or result.disclosure is not Disclosure.PUBLIC:
+        raise BadRequest(Fault.NOT_FOUND)
+    return FileAnswer(rooms.results.signed_file(result), name="van-ban-da-ky.pdf", media_type=PDF)
+
+
 async def _by_code(
     request: Request, code: str, result: PublicResult | None, *, errors: Mapping[str, str] | None = None
 ) -> Response:
@@ -213,7 +225,9 @@ async def _by_code(
         answer=answer(result.report, _say(request), issuer=result.agency_name, revealing=all_of_it),
         held=held,
         picture=picture if all_of_it and document.pages else None,
-        downloads=[],
+        downloads=[(f"/v/{spaced}/tep", N_("Tải bản điện tử"))]
+        if result.disclosure is Disclosure.PUBLIC
+        else [],
         back=None,
         until=None,
         reveal=None if all_of_it else {"action": f"/v/{spaced}", "errors": errors or {}},

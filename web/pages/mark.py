@@ -11,7 +11,7 @@ from catalogue import N_, say
 from documents.results import Code
 from signing.pades import Mark
 
-WIDE, HIGH = 216.0, 54.0  # points
+WIDE, HIGH = 236.0, 54.0  # points; a code at size 10 stands in one line
 EDGE = 28.0  # from the edges of the page
 
 LAST, FIRST, NO_MARK = "last", "first", "none"

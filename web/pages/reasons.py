@@ -108,6 +108,32 @@ UNPROTECTED = Reason(
     N_("Trong tệp có phần không được chữ ký nào bảo vệ, nên chưa thể nói là hợp lệ."),
     N_("Hãy xin lại bản điện tử gốc từ cơ quan ban hành; phần chi tiết bên dưới nêu rõ chỗ ấy."),
 )
+_READ_DIFFERENTLY = Reason(
+    N_(
+        "Cấu trúc tệp không chặt chẽ: mỗi phần mềm có thể hiện ra một nội dung khác, nên chưa thể nói là hợp lệ."
+    ),
+    N_("Hãy xin cơ quan ban hành gửi lại đúng tệp gốc đã ký, không qua phần mềm nén hay sửa PDF."),
+)
+_NOT_KNOWN_HERE = Reason(
+    N_("Chữ ký thuộc loại mà trang này chưa kiểm tra được."),
+    N_("Hãy hỏi cơ quan ban hành đã ký bằng phần mềm nào, và kiểm tra bằng phần mềm ấy."),
+)
+# Findings for which no ETSI name stands: what is missing, and what to do.
+BY_FINDING = {
+    "MENDED": _READ_DIFFERENTLY,
+    "READ_DIFFERENTLY": _READ_DIFFERENTLY,
+    "HYBRID_UPDATE": _READ_DIFFERENTLY,
+    "DUPLICATE_FIELD": _READ_DIFFERENTLY,
+    "FORMAT_UNKNOWN": _NOT_KNOWN_HERE,
+    "ALGORITHM_UNKNOWN": _NOT_KNOWN_HERE,
+    "PARTIAL": UNPROTECTED,
+    "PADDING_NOT_ZERO": UNPROTECTED,
+    "SIGNATURE_TAKEN_AWAY": UNPROTECTED,
+    "TOO_MANY_SIGNATURES": Reason(
+        N_("Tệp có nhiều chữ ký hơn mức trang này xem được, nên chưa kết luận được về mọi chữ ký."),
+        N_("Hãy kiểm tra bằng phần mềm trên máy tính của bạn, hoặc hỏi cơ quan ban hành."),
+    ),
+}
 OUR_LIMIT = Reason(
     N_("Không đọc được tệp, vì tệp vượt quá sức của trang này. Điều đó không nói gì về chữ ký."),
     N_("Hãy thử lại sau, hoặc kiểm tra bằng phần mềm trên máy tính của bạn."),

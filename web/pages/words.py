@@ -44,7 +44,7 @@ REQUEST_STATES = {
 }
 
 DISCLOSURES = {
-    Disclosure.PUBLIC: N_("Mọi người: số, trích yếu, người ký và trang đầu"),
+    Disclosure.PUBLIC: N_("Mọi người: số, trích yếu, người ký, trang đầu và bản điện tử"),
     Disclosure.RESTRICTED: N_("Hạn chế: chỉ trạng thái, cơ quan và số"),
     Disclosure.NONE: N_("Không ai: tra cứu như không có"),
 }
