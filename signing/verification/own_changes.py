@@ -259,7 +259,8 @@ class Comparison:
         if news is not None:
             self._explained(news)
         for name in map(str, olds or ()):
-            had, has = _dictionary((olds or {})[name]), _dictionary((news or {}).get(name))
+            had = _dictionary(olds.get(name)) if olds is not None else None
+            has = _dictionary(news.get(name)) if news is not None else None
             if had is None or has is None:
                 raise NotMeant("material for a signature is gone")
             self._explained(has)

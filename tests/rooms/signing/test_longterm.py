@@ -12,15 +12,8 @@ from typing import Any
 
 import pikepdf
 import pytest
-from asn1crypto.x509 import Certificate
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pyhanko.pdf_utils.reader import PdfFileReader
-from pyhanko.sign.validation import (
-    DocumentSecurityStore,
-    async_validate_pdf_signature,
-    async_validate_pdf_timestamp,
-)
-from pyhanko.sign.validation.settings import KeyUsageConstraints
 
 from documents import finishing
 from signing.longterm import (
@@ -38,6 +31,7 @@ from signing.timestamping.token import read_token
 from tests import strangers
 from tests.papers import letter
 from tests.pki import Pki
+from tests.rooms.signing.kinds import EVERY, FILES, ltv, plain, stored_in
 from tests.rooms.signing.levels import ROOM, Hand
 from tests.steering import SteerableClock
 
@@ -63,96 +57,6 @@ def key(pki: Pki) -> rsa.RSAPrivateKey:
 async def hand(pki: Pki, key: rsa.RSAPrivateKey) -> AsyncIterator[Hand]:
     async with Hand.of(pki, clock, key) as one:
         yield one
-
-
-def _plain(folder: Path) -> tuple[Path, str | None]:
-    file = folder / "plain.pdf"
-    file.write_bytes(letter(pages=2))
-    return file, None
-
-
-def _saved(folder: Path, **how: Any) -> Path:
-    file, _ = _plain(folder)
-    out = folder / "saved.pdf"
-    with pikepdf.open(file) as pdf:
-        pdf.save(out, **how)
-    return out
-
-
-def _streams(folder: Path) -> tuple[Path, str | None]:
-    return _saved(folder, object_stream_mode=pikepdf.ObjectStreamMode.generate), None
-
-
-def _linearised(folder: Path) -> tuple[Path, str | None]:
-    return _saved(folder, linearize=True), None
-
-
-def _encrypted(folder: Path, revision: int, **how: Any) -> tuple[Path, str | None]:
-    secret = pikepdf.Encryption(owner="chu", user="mat khau", R=revision, **how)  # type: ignore[arg-type]
-    return _saved(folder, encryption=secret), "mat khau"
-
-
-def _pdfa(folder: Path, part: int) -> Path:
-    file, out = _plain(folder)[0], folder / "pdfa.pdf"
-    with pikepdf.open(file) as pdf:
-        with pdf.open_metadata() as metadata:
-            metadata["pdfaid:part"], metadata["pdfaid:conformance"] = str(part), "B"
-        pdf.save(out, min_version="1.4" if part == 1 else "1.7")
-    return out
-
-
-FILES: dict[str, Callable[[Path], tuple[Path, str | None]]] = {
-    "table": _plain,
-    "streams": _streams,
-    "linearised": _linearised,
-    "AES-256": lambda folder: _encrypted(folder, 6),
-    "AES-128": lambda folder: _encrypted(folder, 4, aes=True),
-    "RC4": lambda folder: _encrypted(folder, 3, aes=False, metadata=False),
-    "PDF/A-1": lambda folder: (_pdfa(folder, 1), None),
-    "PDF/A-2": lambda folder: (_pdfa(folder, 2), None),
-}
-
-
-async def _ltv(file: Path, hand: Hand, password: str | None = None) -> Any:
-    """pyHanko's word of the file's first signature and of every document time-stamp, revocation required, with nothing
-    but what stands in the file."""
-    known = {
-        "trust_roots": [Certificate.load(hand.pki.certificate("root"))],
-        "allow_fetching": False,
-        "revocation_mode": "require",
-        "moment": clock(),
-    }
-    with file.open("rb") as opened:
-        reader = PdfFileReader(opened)
-        if password:
-            reader.decrypt(password)
-        store = DocumentSecurityStore.read_dss(reader)
-        for stamp in reader.embedded_timestamp_signatures:
-            said = await async_validate_pdf_timestamp(stamp, store.as_validation_context(known))
-            assert said.valid and said.trusted and said.intact
-        return await async_validate_pdf_signature(
-            reader.embedded_regular_signatures[0],
-            store.as_validation_context(known),
-            ts_validation_context=store.as_validation_context(known),
-            key_usage_settings=KeyUsageConstraints(key_usage={"digital_signature"}),
-        )
-
-
-def _store(file: Path, password: str | None = None) -> dict[str, list[bytes]]:
-    """Every stream of the store, unpacked; the entries of /VRI by their names besides."""
-    with pikepdf.open(file, password=password or "") as pdf:
-        store = pdf.Root.DSS
-        found = {
-            key: [one.read_bytes() for one in store.get(key, [])] for key in ("/Certs", "/CRLs", "/OCSPs")
-        }
-        for name, entry in store.get("/VRI", {}).items():
-            found[name] = [
-                one.read_bytes() for key in ("/Cert", "/CRL", "/OCSP") for one in entry.get(key, [])
-            ]
-        return found
-
-
-EVERY = [("table", level) for level in Level] + [(kind, Level.B_LTA) for kind in FILES if kind != "table"]
 
 
 @pytest.mark.parametrize(("kind", "level"), EVERY)
@@ -193,7 +97,7 @@ async def test_pyhanko_needs_nothing_but_the_file(
     original, password = FILES[kind](tmp_path)
     file = tmp_path / "signed.pdf"
     await hand.sign(original, file, level, password)
-    status = await _ltv(file, hand, password)
+    status = await ltv(file, hand, password)
     assert status.bottom_line and status.timestamp_validity.valid and status.timestamp_validity.trusted
     # PDF/A-1 asks for an appearance, though nothing is seen.
     filled = kind == "PDF/A-1" and level >= Level.B_LTA
@@ -205,7 +109,7 @@ async def test_pyhanko_needs_nothing_but_the_file(
 
 async def _signed(hand: Hand, folder: Path, level: Level = Level.B_T) -> tuple[Path, Material]:
     file = folder / "signed.pdf"
-    prepared = await hand.sign(_plain(folder)[0], file, level)
+    prepared = await hand.sign(plain(folder)[0], file, level)
     return file, await hand.material(finishing.timestamp_in(file, prepared))
 
 
@@ -214,7 +118,7 @@ async def test_the_store_holds_each_thing_once(hand: Hand, tmp_path: Path) -> No
     assert material.certificates and material.crls and material.ocsps
     twice = Material(material.certificates * 2, material.crls * 2, material.ocsps * 2)
     add_material(file, twice)
-    found = _store(file)
+    found = stored_in(file)
     assert found["/Certs"] == list(material.certificates)
     assert found["/CRLs"] == list(material.crls) and found["/OCSPs"] == list(material.ocsps)
     once = file.read_bytes()
@@ -229,24 +133,24 @@ async def test_the_entry_of_the_newest_signature(hand: Hand, tmp_path: Path) -> 
         (signature,) = PdfFileReader(opened).embedded_signatures
         name = "/" + hashlib.sha1(signature.pkcs7_content).hexdigest().upper()
     everything = [*material.certificates, *material.crls, *material.ocsps]
-    assert _store(file)[name] == everything
+    assert stored_in(file)[name] == everything
     # An archive time-stamp is no signature: the entry stays the signature's.
     await hand.archive(file)
     add_material(file, replace(material, certificates=(*material.certificates, hand.pki.certificate("root"))))
-    found = _store(file)
+    found = stored_in(file)
     assert [key for key in found if len(key) > 10] == [name]
     assert set(everything) <= set(found[name])
     assert strangers.qpdf_check(file) == (0, "")
-    assert (await _ltv(file, hand)).bottom_line
+    assert (await ltv(file, hand)).bottom_line
 
 
 async def test_a_second_signature_extends_the_store(hand: Hand, tmp_path: Path) -> None:
     first, second = tmp_path / "first.pdf", tmp_path / "second.pdf"
-    await hand.sign(_plain(tmp_path)[0], first, Level.B_LTA)
-    before = _store(first)
+    await hand.sign(plain(tmp_path)[0], first, Level.B_LTA)
+    before = stored_in(first)
     prepared = await hand.sign(first, second, Level.B_LTA)
     hand.judge(first, second, prepared)
-    after = _store(second)
+    after = stored_in(second)
     for key, contents in before.items():
         assert after[key][: len(contents)] == contents, "what stood in the store stands there"
     assert len([key for key in after if len(key) > 10]) == 2
@@ -281,21 +185,21 @@ def _inside_out(pdf: pikepdf.Pdf, contents: bytes) -> None:
 async def test_a_strangers_store_stays(hand: Hand, tmp_path: Path, put: Any, secret: bool) -> None:
     issuing = hand.pki.certificate("issuing")
     original, file = tmp_path / "stranger.pdf", tmp_path / "signed.pdf"
-    with pikepdf.open(_plain(tmp_path)[0]) as pdf:
+    with pikepdf.open(plain(tmp_path)[0]) as pdf:
         put(pdf, issuing)
         encryption = pikepdf.Encryption(owner="chu", user="mat khau", R=6) if secret else False
         pdf.save(original, encryption=encryption)
     password = "mat khau" if secret else None
     prepared = await hand.sign(original, file, Level.B_LT, password)
     hand.judge(original, file, prepared, password)
-    found = _store(file, password)
+    found = stored_in(file, password)
     assert found["/Certs"][0] == issuing and found["/Certs"].count(issuing) == 1
     assert found["/" + 40 * "A"] == [issuing]
     with pikepdf.open(file, password=password or "") as pdf:
         assert str(pdf.Root.DSS.Own) == "giữ"
         assert str(pdf.Root.DSS.VRI["/" + 40 * "A"].TU) == "D:20200101000000Z"
     assert strangers.qpdf_check(file, password) == (0, "")
-    status = await _ltv(file, hand, password)
+    status = await ltv(file, hand, password)
     assert status.intact and status.trusted
 
 
@@ -314,7 +218,7 @@ HOSTILE: dict[str, Callable[[pikepdf.Pdf], Any]] = {
 @pytest.mark.parametrize("case", HOSTILE)
 async def test_a_store_of_any_kind_hurts_nothing(hand: Hand, tmp_path: Path, case: str) -> None:
     original, file = tmp_path / "hostile.pdf", tmp_path / "signed.pdf"
-    with pikepdf.open(_plain(tmp_path)[0]) as pdf:
+    with pikepdf.open(plain(tmp_path)[0]) as pdf:
         pdf.Root.DSS = pikepdf.Dictionary(Certs=HOSTILE[case](pdf), VRI=HOSTILE[case](pdf))
         pdf.save(original, compress_streams=True)
     prepared = await hand.sign(original, file, Level.B_LT)
@@ -328,7 +232,7 @@ async def test_a_store_of_any_kind_hurts_nothing(hand: Hand, tmp_path: Path, cas
 
 async def test_a_store_without_an_end_is_refused(hand: Hand, tmp_path: Path) -> None:
     file = tmp_path / "endless.pdf"
-    with pikepdf.open(_plain(tmp_path)[0]) as pdf:
+    with pikepdf.open(plain(tmp_path)[0]) as pdf:
         pdf.Root.DSS = pikepdf.Dictionary(Certs=pikepdf.Array([pdf.make_stream(b"1")] * 10_001))
         pdf.save(file)
     before = file.read_bytes()
@@ -338,11 +242,11 @@ async def test_a_store_without_an_end_is_refused(hand: Hand, tmp_path: Path) -> 
 
 
 async def test_the_developer_extension_is_declared_once(hand: Hand, tmp_path: Path) -> None:
-    original, file = _plain(tmp_path)[0], tmp_path / "signed.pdf"
+    original, file = plain(tmp_path)[0], tmp_path / "signed.pdf"
     await hand.sign(original, file, Level.B_LT)
     with pikepdf.open(file) as pdf:
         assert pdf.Root.Extensions.ESIC.BaseVersion == "/1.7"
-    with pikepdf.open(_plain(tmp_path)[0]) as pdf:
+    with pikepdf.open(plain(tmp_path)[0]) as pdf:
         pdf.Root.Extensions = pikepdf.Dictionary(GLGR=pikepdf.Dictionary(BaseVersion=pikepdf.Name("/1.7")))
         pdf.save(original := tmp_path / "other.pdf")
     await hand.sign(original, file, Level.B_LT)
@@ -382,28 +286,28 @@ async def test_many_archive_timestamps(hand: Hand, tmp_path: Path) -> None:
     with file.open("rb") as opened:
         names = [one.field_name for one in PdfFileReader(opened).embedded_timestamp_signatures]
     assert names == ["Timestamp1", "Timestamp2", "Timestamp3"]
-    assert (await _ltv(file, hand)).bottom_line
+    assert (await ltv(file, hand)).bottom_line
     assert [one.validation for one in strangers.pdfsig(file)] == [VALID, STAMP, STAMP, STAMP]
 
 
 async def test_a_file_without_a_signature_may_be_dated_and_kept(hand: Hand, tmp_path: Path) -> None:
-    file, _ = _plain(tmp_path)
+    file, _ = plain(tmp_path)
     add_material(file, await hand.material())
     await hand.archive(file)
-    assert [key for key in _store(file) if len(key) > 10] == []
+    assert [key for key in stored_in(file) if len(key) > 10] == []
     assert [one.validation for one in strangers.pdfsig(file)] == [STAMP]
 
 
 async def test_what_comes_later_raises_the_level(hand: Hand, tmp_path: Path) -> None:
     """REVOCATION_PENDING: signed at B-T, the material and the archive time-stamp come when they can be had."""
-    original, file = _plain(tmp_path)[0], tmp_path / "signed.pdf"
+    original, file = plain(tmp_path)[0], tmp_path / "signed.pdf"
     prepared = await hand.sign(original, file, Level.B_T)
     stamp = finishing.timestamp_in(file, prepared)
     assert stamp is not None and read_token(stamp).der == stamp
     finishing.augment(file, await hand.material(stamp), password=None)
     await hand.archive(file)
     hand.judge(original, file, prepared)
-    assert (await _ltv(file, hand)).bottom_line
+    assert (await ltv(file, hand)).bottom_line
 
 
 async def test_what_is_no_pdf_or_locked_is_refused(hand: Hand, tmp_path: Path) -> None:

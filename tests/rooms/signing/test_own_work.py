@@ -21,7 +21,6 @@ from signing import cms, pades
 from signing.appearance import Mark
 from signing.pdf.opening import open_for_update
 from signing.pdf.update import Update
-from signing.pdf.values import dictionary, reference
 from signing.prepared import PreparedSignature
 from signing.profile import Level
 from signing.trust.anchors import Anchor, TrustSnapshot
@@ -29,8 +28,21 @@ from signing.verification.judgement import REASONS
 from signing.verification.own_work import Judgement, NotAccepted, judge
 from tests.papers import letter
 from tests.pki import Pki
+from tests.rooms.signing.kinds import with_fields
 from tests.rooms.signing.levels import Hand
 from tests.rooms.signing.stamping import Root
+from tests.rooms.signing.tampering import (
+    another_annotation,
+    another_field,
+    field_with_an_action,
+    new_catalog,
+    new_resources,
+    number_from_the_past,
+    one_page_more,
+    page_content,
+    page_dictionary,
+    put_over,
+)
 from tests.steering import SteerableClock
 
 clock = SteerableClock()
@@ -135,38 +147,16 @@ async def test_a_mark_that_is_seen(hand: Hand, tmp_path: Path, field: str | None
     mark = Mark(
         box=None if field else (72, 72, 272, 172), text="Trần Thị Bình\nChủ tịch", qr="https://x.vn/v/1"
     )
-    made = await _work(hand, tmp_path, Level.B_LTA, _with_fields(), mark=mark, field=field)
+    made = await _work(hand, tmp_path, Level.B_LTA, with_fields(), mark=mark, field=field)
     assert made.judged().revisions == 3
 
 
 async def test_a_certification_and_an_existing_field(hand: Hand, tmp_path: Path) -> None:
     assert (await _work(hand, tmp_path, certify=2)).judged()
-    filled = await _work(hand, tmp_path, Level.B_T, _with_fields(), field="Chữ ký")
+    filled = await _work(hand, tmp_path, Level.B_T, with_fields(), field="Chữ ký")
     assert filled.judged().field == "Chữ ký"
     # Another empty field is not the one that was prepared.
     assert replace(filled, prepared=replace(filled.prepared, field="Khác")).refused() == "changes"
-
-
-def _with_fields() -> bytes:
-    with pikepdf.open(BytesIO(letter())) as pdf:
-        fields = [
-            pdf.make_indirect(
-                pikepdf.Dictionary(
-                    Type=pikepdf.Name.Annot,
-                    Subtype=pikepdf.Name.Widget,
-                    FT=pikepdf.Name.Sig,
-                    T=name,
-                    Rect=[50, 50 + 100 * at, 250, 130 + 100 * at],
-                    P=pdf.pages[0].obj,
-                )
-            )
-            for at, name in enumerate(("Chữ ký", "Khác"))
-        ]
-        pdf.pages[0].Annots = pdf.make_indirect(pikepdf.Array(fields))
-        pdf.Root.AcroForm = pikepdf.Dictionary(Fields=fields)
-        out = BytesIO()
-        pdf.save(out)
-        return out.getvalue()
 
 
 # -- bytes
@@ -353,73 +343,11 @@ def _tampered(hand: Hand, folder: Path, change: Change, monkeypatch: pytest.Monk
     return Work(original, file, prepared, hand.trust)
 
 
-def _put(update: Update, key: tuple[int, int], body: bytes) -> None:
-    """Also where the maker wrote it anew already."""
-    update._bodies[key] = body
-
-
-def _page_content(update: Update) -> None:
-    page = update.opened.pdf.pages[1].obj
-    number, generation = page.Contents.objgen
-    content = b"BT /F1 14 Tf 72 770 Td (Khac) Tj ET"
-    update.put(number, b"<</Length %d>>\nstream\n" % len(content) + content + b"\nendstream", generation)
-
-
-def _page_dictionary(update: Update) -> None:
-    page = update.opened.pdf.pages[1].obj
-    update.put(page.objgen[0], page.unparse(resolved=True).replace(b"595", b"300"), page.objgen[1])
-
-
-def _resources(update: Update) -> None:
-    font = update.opened.pdf.pages[1].obj.Resources.Font.F1
-    update.put(font.objgen[0], font.unparse(resolved=True).replace(b"Helvetica", b"Courier"), font.objgen[1])
-
-
-def _one_page_more(update: Update) -> None:
-    tree = update.opened.pdf.Root.Pages
-    page = update.add(
-        dictionary({"/Type": b"/Page", "/Parent": reference(*tree.objgen), "/MediaBox": b"[0 0 9 9]"})
-    )
-    kids = tree.Kids.unparse().replace(b"]", b" " + page + b" ]")
-    entries = {"/Type": b"/Pages", "/Kids": kids, "/Count": b"3"}
-    update.put(tree.objgen[0], dictionary(entries), tree.objgen[1])
-
-
-def _catalog(update: Update) -> None:
-    number = update.opened.pdf.Root.objgen
-    body = update._bodies[number].removesuffix(b">>") + b"/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>>>"
-    _put(update, number, body)
-
-
-def _another_annotation(update: Update) -> None:
-    note = update.add(b"<</Type/Annot/Subtype/Square/Rect[0 0 99 99]>>")
-    page = update.opened.pdf.pages[0].obj.objgen
-    body = update._bodies[page]
-    at = body.index(b"]", body.index(b"/Annots"))
-    _put(update, page, body[:at] + b" " + note + body[at:])
-
-
-def _another_field(update: Update) -> None:
-    key = next(key for key, body in update._bodies.items() if b"/Fields" in body)
-    field = update.add(b"<</FT/Tx/T(khac)>>")
-    _put(update, key, update._bodies[key].replace(b"/Fields [", b"/Fields [" + field + b" "))
-
-
-def _field_with_an_action(update: Update) -> None:
-    key = next(key for key, body in update._bodies.items() if b"/Widget" in body)
-    _put(update, key, update._bodies[key].removesuffix(b">>") + b"/A<</S/URI/URI(http://x)>>>>")
-
-
-def _number_from_the_past(update: Update) -> None:
-    update.put(0x7FFFFF, b"<<>>")
-    update.put(1, b"<<>>", 3)
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        _page_content, _page_dictionary, _resources, _one_page_more, _catalog, _another_annotation, _another_field,
-        _field_with_an_action, _number_from_the_past,
+        page_content, page_dictionary, new_resources, one_page_more, new_catalog, another_annotation, another_field,
+        field_with_an_action, number_from_the_past,
     ],
 )  # fmt: skip
 def test_a_change_that_no_signature_needs(
@@ -430,16 +358,16 @@ def test_a_change_that_no_signature_needs(
 
 
 @pytest.mark.parametrize(
-    "change", [_page_content, _page_dictionary, _resources, _one_page_more, _field_with_an_action]
+    "change", [page_content, page_dictionary, new_resources, one_page_more, field_with_an_action]
 )
 async def test_a_change_that_follows(hand: Hand, tmp_path: Path, change: Change) -> None:
     """The same, behind a sound signature: whatever the file shows then, it is not released."""
     work = await _work(hand, tmp_path)
     opened = open_for_update(work.file)
     update = Update(opened, b"0" * 16)
-    if change is _field_with_an_action:
+    if change is field_with_an_action:
         field = opened.pdf.Root.AcroForm.Fields[0]
-        _put(update, field.objgen, field.unparse(resolved=True))
+        put_over(update, field.objgen, field.unparse(resolved=True))
     change(update)
     added = update.to_bytes()
     opened.close()
