@@ -80,11 +80,11 @@ def pyhanko(
 
 
 def rendered(file: Path, password: str | None = None, *, most: int = 10_000, scale: float = 0.5) -> list[str]:
-    """A digest of each page's picture as pdfium draws it, marks included; what cannot be drawn says why."""
+    """A digest of each page's picture as pdfium draws it, fields apart (poppler draws those); what cannot be drawn
+    says why."""
     pictures = []
     try:
         with pypdfium2.PdfDocument(file, password=password) as pdf:
-            pdf.init_forms()  # what stands in fields is drawn with the form
             for number in range(min(len(pdf), most)):
                 pictures.append(_picture(pdf, number, scale))
     except (pypdfium2.PdfiumError, ValueError) as wrong:
