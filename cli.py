@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,22 @@ def explain(fault: Exception, *, as_json: bool) -> int:
         print_json({"error": code, "retryable": status == UNAVAILABLE, "messages": text})
     tell(text[words.language])
     return status
+
+
+def explain_settings(wrong: Sequence[Mapping[str, Any]]) -> int:
+    """Settings that cannot be read are wrong usage, whatever was asked for. Their values are not shown."""
+    names = ", ".join("ANTIN_" + "_".join(map(str, one["loc"])).upper() for one in wrong)
+    said = N_("Thiết đặt không đọc được: %(names)s. Xem bảng thiết đặt trong docs/operations.md.")
+    if "--json" in sys.argv:
+        print_json(
+            {
+                "error": "settings-wrong",
+                "retryable": False,
+                "messages": {one: say(said, one, names=names) for one in LANGUAGES},
+            }
+        )
+    tell(words(said, names=names))
+    return USAGE
 
 
 def _account(fault: Exception) -> tuple[str, int, dict[str, str]]:
@@ -281,8 +297,9 @@ def read_password(file: Path | None) -> str | None:
         return None
     try:
         with file.open("rb") as opened:
-            return opened.read(PASSWORD_LIMIT).decode().splitlines()[0]
-    except (OSError, UnicodeDecodeError, IndexError) as wrong:
+            # Only an end of line ends it: other separators of Unicode may stand in a password.
+            return opened.readline(PASSWORD_LIMIT).decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as wrong:
         raise typer.BadParameter(
             words(N_("Không đọc được tệp mật khẩu %(file)s."), file=str(file))
         ) from wrong

@@ -76,9 +76,15 @@ def antin() -> None:
     """The command."""
     import sys
 
-    from cli import main
+    from pydantic import ValidationError
 
-    sys.exit(main(roof()))
+    from cli import explain_settings, main
+
+    try:
+        given = roof()
+    except ValidationError as wrong:
+        sys.exit(explain_settings(wrong.errors()))
+    sys.exit(main(given))
 
 
 def __getattr__(name: str) -> Any:
@@ -125,7 +131,7 @@ def roof() -> Roof:
         try:
             async with open_house(settings) as house:
                 return await house.watch.troubles()
-        except (DatabaseUnavailable, StoreUnavailable, KeyUnavailable) as why:
+        except (DatabaseUnavailable, StoreUnavailable, KeyUnavailable, OSError, ValueError) as why:
             return [trouble_of(why)]
 
     return Roof(

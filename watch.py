@@ -21,16 +21,16 @@ from hsm.pkcs11_vault import Pkcs11Vault
 from settings import Settings
 from signing.timestamping.clock import ClockGuard
 from signing.trust.certificate import NotACertificate, read
-from storage.database import Database
+from storage.database import Database, DatabaseUnavailable
 from storage.problem import Problem
-from storage.store import StoreUnavailable
+from storage.store import ObjectStore, StoreUnavailable
 
 SOFTHSM_ACCEPTED = "I accept that keys in SoftHSM are files"
 SOON = timedelta(days=30)
 INDEPENDENT_SOURCES = 2
 
 
-class Checked(Protocol):
+class Checked(ObjectStore, Protocol):
     """A keeper that can look at itself."""
 
     def check(self) -> list[Problem]: ...
@@ -139,7 +139,9 @@ def trouble_of(why: Exception) -> Trouble:
         return Trouble("token", why.why if why.why.startswith("pin") else "token-away", why.why)
     if isinstance(why, StoreUnavailable):
         return Trouble("store", "store-away", str(why))
-    return Trouble("database", "database-away", str(why))
+    if isinstance(why, DatabaseUnavailable):
+        return Trouble("database", "database-away", str(why))
+    return Trouble("settings", "settings-wrong", str(why))
 
 
 def _from(part: str, problem: Problem) -> Trouble:

@@ -37,7 +37,6 @@ from signing.profile import Level
 from signing.trust.anchors import Anchor
 from signing.verification.report import Verdict
 from storage.database import WHOLE_SERVICE, Database
-from storage.folder_store import FolderStore
 from storage.identifiers import uuid7
 from storage.log.check import check as check_log
 from storage.log.checkpoints import SignedCheckpoint
@@ -215,7 +214,6 @@ class House:
 
 async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -> None:
     store, db = house.watch.store, house.watch.db
-    assert isinstance(store, FolderStore)
     facts = await db.read(WHOLE_SERVICE, _facts)
     # Every kept signed file verifies, as a stranger would see it.
     for document in facts.signed:
@@ -247,9 +245,12 @@ async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -
     for one in facts.intents:
         if facts.requests[one.request].ended_at is not None:
             assert one.state in {"DELIVERED", "VOID", "LOST"}, one.state
-    checkpoints = {KeptName(SERVICE, one.sha256()) for one in known}
     async for name in store.kept.names():
-        assert name in facts.named or name in checkpoints, f"nothing names {name}"
+        if name.agency == SERVICE:  # a checkpoint names itself: a crash may fall between its two places
+            async with store.kept.fetch(name) as path:
+                SignedCheckpoint.from_stored(path.read_bytes())
+            continue
+        assert name in facts.named, f"nothing names {name}"
 
 
 @dataclass(frozen=True)
