@@ -267,7 +267,7 @@ class Parts:
             progress=progress, store=store, keys=self.vault,
             check=SignerCheck(revocation, trust=trusted.snapshot, clock=clock), workshop=workshop,
             timestamping=Timestamping(source, await self._room(source)), trust=trusted.snapshot,
-            evidence=EvidenceKeeper(store, progress, clock), clock=self.guard.now, later=self._later,
+            evidence=EvidenceKeeper(store, clock), clock=self.guard.now, later=self._later,
         )  # fmt: skip
         sign = SignDocument(requests, progress, SigningSteps(tools))
         watch = Watch(settings, db, store, self.vault, self.guard, trusted, workshop.confined)

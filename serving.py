@@ -43,6 +43,8 @@ def serve(settings: Settings) -> int:
             why=why.strerror or "",
         )  # fmt: skip
         return NOT_NOW
+    # asyncio sets it only where a socket names its protocol; without it each answer waits for the client's delayed ACK.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listening:
         asyncio.run(_serve(settings, listening))
     return ENDED

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,6 @@ from sqlalchemy.orm import Session
 from documents.document import Document, Documents
 from documents.judging import Judging
 from documents.office import Caller, NotAllowed
-from documents.progress import Progress
 from documents.requests import Held
 from documents.signer_check import Checked
 from signing.verification.report import to_json
@@ -53,16 +52,15 @@ Kiểm tra / check:  antin verify --offline --trust ANCHOR.pem renditions/*.pdf
 
 
 class EvidenceKeeper:
-    def __init__(self, store: ObjectStore, progress: Progress, clock: Callable[[], datetime]) -> None:
-        self._store, self._progress, self._clock = store, progress, clock
+    def __init__(self, store: ObjectStore, clock: Callable[[], datetime]) -> None:
+        self._store, self._clock = store, clock
         self._kept: dict[
             tuple[UUID, str], None
         ] = {}  # what is known to be kept: a CRL comes with every signature
 
-    async def keep(self, held: Held, certificate: bytes, checked: Checked) -> None:
-        """Raises StoreUnavailable."""
-        names = [(kind, await self._keep(held.agency, one)) for kind, one in _things(certificate, checked)]
-        await self._progress.keep_evidence(held, names)
+    async def keep(self, held: Held, certificate: bytes, checked: Checked) -> Sequence[tuple[str, str]]:
+        """Kind and SHA-256 of each, for the row that names it. Raises StoreUnavailable."""
+        return [(kind, await self._keep(held.agency, one)) for kind, one in _things(certificate, checked)]
 
     @staticmethod
     def names(certificate: bytes, checked: Checked) -> tuple[tuple[str, str], ...]:

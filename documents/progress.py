@@ -179,13 +179,16 @@ class Progress:
 
         await self._db.transact(held.agency, work)
 
-    async def delivered(self, held: Held, done: Delivered) -> SigningRequest:
-        """Step 5: rendition, lookup, end of intent and request, audit record, in one transaction."""
+    async def delivered(
+        self, held: Held, done: Delivered, evidence: Sequence[tuple[str, str]] = ()
+    ) -> SigningRequest:
+        """Step 5: rendition, evidence, lookup, end of intent and request, audit record, in one transaction."""
         now = self._clock()
 
         def work(session: Session) -> SigningRequest:
             row = self._mine(session, held)
             _add_rendition(session, held, RenditionKind.SIGNED, done.sha256, done.size, now)
+            _add_evidence(session, held, evidence, now)
             session.add(
                 SignedRevisionRow(
                     id=uuid7(now),
@@ -276,20 +279,8 @@ class Progress:
         now = self._clock()
 
         def work(session: Session) -> None:
-            have = set(session.scalars(select(EvidenceRow.sha256).where(EvidenceRow.request == held.id)))
-            for kind, sha256 in kept:
-                if sha256 not in have:
-                    have.add(sha256)
-                    session.add(
-                        EvidenceRow(
-                            id=uuid7(now),
-                            agency=held.agency,
-                            request=held.id,
-                            kind=kind,
-                            sha256=sha256,
-                            created_at=now,
-                        )
-                    )
+            self._mine(session, held)
+            _add_evidence(session, held, kept, now)
 
         await self._db.transact(held.agency, work)
 
@@ -316,6 +307,18 @@ class Progress:
         record(
             session, agency=held.agency, kind="signature.intended", at=now, about=held.document, facts=facts
         )
+
+
+def _add_evidence(session: Session, held: Held, kept: Sequence[tuple[str, str]], now: datetime) -> None:
+    have = set(session.scalars(select(EvidenceRow.sha256).where(EvidenceRow.request == held.id)))
+    for kind, sha256 in kept:
+        if sha256 not in have:
+            have.add(sha256)
+            session.add(
+                EvidenceRow(
+                    id=uuid7(now), agency=held.agency, request=held.id, kind=kind, sha256=sha256, created_at=now
+                )
+            )  # fmt: skip
 
 
 def _add_rendition(

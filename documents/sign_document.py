@@ -174,8 +174,8 @@ class SignDocument:
                 waiting = await self._progress.pending(held, RequestState.TIMESTAMP_PENDING, problem)
                 await steps.later(held)
                 return waiting
-            await steps.keep_evidence(held, checked)
-            request = await self._progress.delivered(held, done)
+            evidence = await steps.keep_evidence(held, checked)
+            request = await self._progress.delivered(held, done, evidence)
         await steps.clear(held)
         if not request.state.ended:
             await steps.later(held)

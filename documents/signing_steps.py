@@ -272,9 +272,9 @@ class SigningSteps:
     def evidence_names(self, held: Held, checked: Checked) -> tuple[tuple[str, str], ...]:
         return self._.evidence.names(_prepared(held).certificate, checked)
 
-    async def keep_evidence(self, held: Held, checked: Checked) -> None:
-        prepared = _prepared(held)
-        await self._.evidence.keep(held, prepared.certificate, checked)
+    async def keep_evidence(self, held: Held, checked: Checked) -> Sequence[tuple[str, str]]:
+        """Kind and SHA-256 of each, which the next transaction names."""
+        return await self._.evidence.keep(held, _prepared(held).certificate, checked)
 
     async def clear(self, held: Held) -> None:
         if held.working is not None:
@@ -308,7 +308,7 @@ class SigningSteps:
         speaks_against = checked.warning()
         if not checked.established and speaks_against is None:
             return await progress.pending(held, RequestState.REVOCATION_PENDING, OWED)
-        await self.keep_evidence(held, checked)
+        await progress.keep_evidence(held, await self.keep_evidence(held, checked))
         await progress.checked(held, checked.to_stored())
         if speaks_against is not None or not prepared.level >= Level.B_LT:
             return await progress.ended(held, RequestState.DONE, speaks_against)

@@ -171,7 +171,7 @@ async def open_desk(folder: Path, pki: Pki, clock: SteerableClock) -> AsyncItera
         tools = Tools(
             progress=progress, store=store, keys=vault, check=check, workshop=workshop,
             timestamping=Timestamping(stamps, 4096), trust=trusted.snapshot,
-            evidence=EvidenceKeeper(store, progress, clock), clock=clock, later=note,
+            evidence=EvidenceKeeper(store, clock), clock=clock, later=note,
         )  # fmt: skip
         office = Office(db, clock, hasher=PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
         callers = []

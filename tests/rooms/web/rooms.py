@@ -113,7 +113,7 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
             progress=progress, store=store, keys=vault, check=SignerCheck(revocation, trust=trusted.snapshot, clock=clock),
             workshop=workshop,
             timestamping=Timestamping(wishes.authority or NoAuthority(), 4096), trust=trusted.snapshot,
-            evidence=EvidenceKeeper(store, progress, clock), clock=clock, later=later,
+            evidence=EvidenceKeeper(store, clock), clock=clock, later=later,
         )
     )  # fmt: skip
 
