@@ -52,7 +52,9 @@ class Roof:
     settings: Settings
     open_rooms: Callable[[], AbstractAsyncContextManager[Rooms]]
     trust: Callable[[], Awaitable[TrustSnapshot]]  # of the home, for `verify` without `--trust`
-    revocation: Callable[[], AbstractAsyncContextManager[Revocation]]
+    revocation: Callable[
+        [bool], AbstractAsyncContextManager[Revocation]
+    ]  # whether the home's own trust is asked
     trail: Callable[[], AbstractAsyncContextManager[Trail]]  # for `audit check`: it needs no token
     troubles: Callable[[], Awaitable[Sequence[Trouble]]]  # without all rooms: they may be what is wrong
     serve: Callable[[], int]  # until it is told to end; the exit status

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ from signing.timestamping.clock import ClockGuard
 from signing.timestamping.remote import RemoteAuthorities
 from signing.timestamping.source import TimestampSource, TimestampUnavailable, obtain
 from signing.trust.anchors import TrustSnapshot
+from signing.trust.revocation import Revocation
 from signing.workshop import Workshop
 from storage.database import Database, DatabaseUnavailable
 from storage.folder_store import FolderStore
@@ -127,6 +128,17 @@ def roof() -> Roof:
             await vault.close()
             await db.close()
 
+    @asynccontextmanager
+    async def revocation(of_home: bool) -> AsyncIterator[Revocation]:
+        """The authority of a demonstration home answers as long as somebody asks, also while no service runs."""
+        async with AsyncExitStack() as stack:
+            if of_home and not settings.production and (settings.home / DEMONSTRATION).is_dir():
+                from demonstration.server import AddressTaken, DemonstrationServer, ServerAway
+
+                with suppress(AddressTaken, ServerAway, OSError):
+                    await stack.enter_async_context(DemonstrationServer.start(settings.home / DEMONSTRATION))
+            yield await stack.enter_async_context(ground.revocation(settings, MACHINE.wall))
+
     async def troubles() -> Sequence[Trouble]:
         try:
             async with open_house(settings) as house:
@@ -136,7 +148,7 @@ def roof() -> Roof:
 
     return Roof(
         settings=settings, open_rooms=rooms, trust=trust,
-        revocation=lambda: ground.revocation(settings, MACHINE.wall), trail=trail, troubles=troubles,
+        revocation=revocation, trail=trail, troubles=troubles,
         serve=lambda: serve(settings),
     )  # fmt: skip
 

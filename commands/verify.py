@@ -50,7 +50,9 @@ async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> i
     async with AsyncExitStack() as stack:
         trust = await _trust(roof, wish)
         workshop = await stack.enter_async_context(Workshop(workers=min(2, len(files))))
-        revocation = None if wish.offline else await stack.enter_async_context(roof.revocation())
+        revocation = None
+        if not wish.offline:
+            revocation = await stack.enter_async_context(roof.revocation(wish.trust is None))
         codes = []
         status = stack.enter_context(err.status("")) if err.is_terminal else None
         for number, file in enumerate(files, 1):

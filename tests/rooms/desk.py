@@ -57,7 +57,7 @@ class Desk:
 
     def roof(self) -> Roof:
         @asynccontextmanager
-        async def revocation() -> AsyncIterator[Revocation]:
+        async def revocation(_: bool) -> AsyncIterator[Revocation]:
             yield Revocation(None, clock=lambda: datetime.now(UTC))
 
         @asynccontextmanager
