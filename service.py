@@ -280,6 +280,7 @@ class Parts:
             check=SignerCheck(revocation, trust=trusted.snapshot, clock=clock), workshop=workshop,
             timestamping=Timestamping(source, await self._room(source)), trust=trusted.snapshot,
             evidence=EvidenceKeeper(store, clock), clock=self.guard.now, later=self._later,
+            allow_javascript=settings.allow_javascript, allow_embedded_files=settings.allow_embedded_files,
         )  # fmt: skip
         sign = SignDocument(requests, progress, SigningSteps(tools))
         watch = Watch(settings, db, store, self.vault, self.guard, trusted, workshop.confined)

@@ -68,6 +68,8 @@ class Tools:
     evidence: EvidenceKeeper
     clock: Callable[[], datetime]
     later: Callable[[UUID], Awaitable[None]]
+    allow_javascript: bool = False
+    allow_embedded_files: bool = True
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class SigningSteps:
         wish = Wish(
             level=held.wish.level, field=held.wish.field, reason=held.wish.reason, location=held.wish.location,
             claimed_time=now, certify=held.wish.certify, mark=held.wish.mark,
+            allow_javascript=self._.allow_javascript, allow_embedded_files=self._.allow_embedded_files,
         )  # fmt: skip
         name = uuid7(now)
         out = self._.store.scratch() / f"{name}.pdf"
