@@ -41,7 +41,6 @@ class Settings(BaseSettings):
     s3_kept_bucket: str = Field("antin-kept", description="Bucket with versions and object lock")
     s3_working_bucket: str = Field("antin-working", description="Bucket without lock")
     s3_credentials_file: Path | None = Field(None, description="File: access key, line break, secret key")
-    retention_days: int = Field(1, ge=0, description="First retention of a kept object; only lengthened")
 
     token_socket: Path | None = Field(None, description="Socket of the token process; default: in the home")
     token_folder: Path | None = Field(
