@@ -11,8 +11,10 @@ from typing import Any
 from signing import cms, longterm, pades
 from signing.longterm import Material, PreparedTimestamp
 from signing.prepared import PreparedSignature
+from signing.profile import Level
 from signing.trust.anchors import TrustSnapshot
-from signing.verification.own_work import judge
+from signing.verification.own_bytes import located, revisions
+from signing.verification.own_work import NotAccepted, judge
 
 CHUNK = 1 << 20
 
@@ -22,6 +24,14 @@ class Finished:
     sha256: str
     size: int
     revision: str  # SHA-256 of the bytes up to the end of the signature's byte range (C3)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What dates a signature: DER of a token that lies in its CMS (`inside`), or of the document time-stamp over it."""
+
+    token: bytes
+    inside: bool
 
 
 @dataclass(frozen=True)
@@ -48,12 +58,23 @@ def seal_archive(file: Path, prepared: PreparedTimestamp, token: bytes) -> None:
     longterm.complete_archive_timestamp(file, prepared, token)
 
 
-def timestamp_in(file: Path, prepared: PreparedSignature) -> bytes | None:
-    """The signature time-stamp that the filled hole holds, DER."""
+def takes(prepared: PreparedSignature, signature: bytes, timestamp: bytes) -> bool:
+    """Whether the hole is large enough for both. Computes only, wherever it is called."""
+    template = cms.template(prepared.certificate, prepared.chain, prepared.mechanism)
+    return len(template.signed_data(prepared.to_sign, signature, timestamp)) <= prepared.hole.room
+
+
+def proof_in(file: Path, prepared: PreparedSignature) -> Proof | None:
+    """What the filled file dates its signature by; None where it has no time-stamp."""
     with file.open("rb") as opened:
         opened.seek(prepared.hole.offset + 1)
-        contents = bytes.fromhex(opened.read(prepared.hole.length - 2).decode("ascii"))
-    return cms.timestamp_in(contents)
+        inside = cms.timestamp_in(bytes.fromhex(opened.read(prepared.hole.length - 2).decode("ascii")))
+        if inside is not None:
+            return Proof(inside, inside=True)
+        for one in revisions(opened, prepared.original_size, file.stat().st_size)[1:]:
+            for key in one.signatures:
+                return Proof(located(opened, one.objects[key], one.end).contents, inside=False)
+    return None
 
 
 def augment(file: Path, material: Material, *, password: str | None) -> None:
@@ -64,10 +85,13 @@ def judge_and_name(  # noqa: PLR0913 - as the judge is asked
     original: Path, signed: Path, prepared: PreparedSignature, *, trust: TrustSnapshot, password: str | None,
     timestamped: bool, at: datetime | None = None,
 ) -> tuple[dict[str, Any], Finished]:  # fmt: skip
-    """Step 4: judges the written bytes, and names them."""
+    """Step 4: judges the written bytes, and names them. `timestamped`: by a token inside the signature; what was to be
+    dated and is not dated so has its document time-stamp."""
     judgement = judge(
         original, signed, prepared, trust=trust, password=password, timestamped=timestamped, at=at
     )
+    if prepared.level >= Level.B_T and not judgement.timestamps:
+        raise NotAccepted("timestamp", "missing")
     return judgement.to_stored(), name(signed, prepared.file_size)
 
 

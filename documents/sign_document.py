@@ -26,10 +26,14 @@ from documents.signer_check import CertificateRefused, Checked, KeyRefused
 from documents.signing_steps import SigningSteps
 from documents.wish import SignWish
 from hsm.key import KeyDescription, Purpose
-from signing.pades import AnswerDoesNotFit, CannotSign
+from signing.longterm import TokenDoesNotFit
+from signing.pades import AnswerDoesNotFit, CannotSign, NotThePreparedFile
 from signing.timestamping.source import TimestampUnavailable
 from signing.verification.own_work import NotAccepted
 from storage.store import NotKept
+
+# What was prepared and what came for it do not belong together: asking again would end the same way.
+OUR_FAULTS = (NotAccepted, NotThePreparedFile, AnswerDoesNotFit, TokenDoesNotFit)
 
 
 class AnswerRefused(Exception):
@@ -128,12 +132,12 @@ class SignDocument:
             if held.state is RequestState.REVOCATION_PENDING:
                 return await self._steps.augment(held)
             return await self._five_steps(held)
-        except (CannotSign, CertificateRefused, KeyRefused, NotAllowed, NotAccepted) as refused:
+        except (CannotSign, CertificateRefused, KeyRefused, NotAllowed, *OUR_FAULTS) as refused:
             # What step 1 kept gets its name, whatever comes of it.
             await self._progress.received(held)
-            state = RequestState.FAILED if isinstance(refused, NotAccepted) else RequestState.REFUSED
+            state = RequestState.FAILED if isinstance(refused, OUR_FAULTS) else RequestState.REFUSED
             ended = await self._progress.ended(held, state, problem_of(refused))
-            if isinstance(refused, NotAccepted):
+            if isinstance(refused, OUR_FAULTS):
                 raise WorkNotAccepted(ended) from refused
             raise
         except NotKept:
@@ -188,7 +192,7 @@ class SignDocument:
         async with steps.filled(held, stamp, checked) as filled:
             # 4. Judge our own work, as a stranger would. Nothing leaves that we would not accept.
             judgement, finished = await steps.judge(
-                held, original, filled.file, timestamped=stamp is not None
+                held, original, filled.file, timestamped=filled.timestamped
             )
 
             # 5. Keep it, record it, and only then say so.

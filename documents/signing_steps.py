@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,7 +17,7 @@ from uuid import UUID
 from documents import finishing
 from documents.document import RequestState, SigningRequest
 from documents.evidence import EvidenceKeeper
-from documents.finishing import Answer, Finished
+from documents.finishing import Answer, Finished, Proof
 from documents.progress import Delivered, Progress
 from documents.requests import Held
 from documents.signer_check import Checked, KeyRefused, MaterialOwed, SignerCheck, SignerOf
@@ -47,7 +48,7 @@ SECONDS, MEMORY = 120.0, 1 << 30  # of a child process, per file
 
 @dataclass(frozen=True)
 class Timestamping:
-    """Where time-stamps come from, and the room to reserve for the largest token in bytes (S3)."""
+    """Where time-stamps come from, and the size in bytes of the largest token that was seen (S3)."""
 
     source: TimestampSource
     room: int
@@ -74,16 +75,18 @@ class Tools:
 
 @dataclass(frozen=True)
 class Filled:
-    """A signed file, and whether more is owed than could be had."""
+    """A signed file, whether more is owed than could be had, and whether its time-stamp lies inside the signature."""
 
     file: Path
     reached: Level
     owed: bool
+    timestamped: bool
 
 
 class SigningSteps:
     def __init__(self, tools: Tools) -> None:
         self._ = tools
+        self._room = tools.timestamping.room
 
     def now(self) -> datetime:
         return self._.clock()
@@ -126,7 +129,7 @@ class SigningSteps:
         )  # fmt: skip
         name = uuid7(now)
         out = self._.store.scratch() / f"{name}.pdf"
-        room = self._.timestamping.room if held.wish.level >= Level.B_T else 0
+        room = self._room if held.wish.level >= Level.B_T else 0
         try:
             prepared = await self._.workshop.run(
                 pades.prepare, original, out, wish=wish, signer=signer, password=held.wish.password,
@@ -204,40 +207,61 @@ class SigningSteps:
 
     async def _obtain(self, digest: bytes, hash_name: str) -> Token:
         source = self._.timestamping.source
-        return await obtain(source, digest, hash_name=hash_name, trust=self._.trust(), now=self.now())
+        token = await obtain(source, digest, hash_name=hash_name, trust=self._.trust(), now=self.now())
+        self._room = max(self._room, len(token.der))  # the next document keeps room for it
+        return token
 
     @asynccontextmanager
     async def filled(self, held: Held, stamp: Token | None, checked: Checked) -> AsyncIterator[Filled]:
-        """The signed file in scratch, at the highest level that can be had up to the one asked for (V4). Raises
+        """The signed file in scratch, at the highest level that can be had up to the one asked for (V4). A token for which
+        there is no room in the signature is left out, and a document time-stamp dates it instead (S3). Raises
         TimestampUnavailable."""
         prepared, password = _prepared(held), held.wish.password
-        token = stamp.der if stamp else None
-        material = await self._material(checked, token) if prepared.level >= Level.B_LT else None
-        reached = prepared.level
-        if material is None and reached >= Level.B_LT:
-            reached = Level.B_T
+        signature, token = _signature(held), stamp.der if stamp else None
+        if token is not None and not finishing.takes(prepared, signature, token):
+            token = None
+        outside = stamp is not None and token is None
         async with self._scratch() as file:
             async with self._.store.working.fetch(WorkingName(held.agency, _working(held))) as waiting:
                 await asyncio.to_thread(shutil.copyfile, waiting, file)
-            answer = Answer(_signature(held), token, material)
-            await self._run(finishing.fill, prepared, file, answer, password=password)
+            material = None if outside else await self._material(held, checked, token)
+            await self._run(
+                finishing.fill, prepared, file, Answer(signature, token, material), password=password
+            )
+            if outside:
+                stamp = await self._archive(file, password)
+                material = await self._material(held, checked, stamp.der)
+                if material is not None:
+                    await self._run(finishing.augment, file, material, password=password)
+            reached = prepared.level
+            if material is None and reached >= Level.B_LT:
+                reached = Level.B_T
             if reached >= Level.B_LTA:
                 await self._archive(file, password)
-            yield Filled(file, reached, owed=not checked.established or reached != prepared.level)
+            owed = not checked.established or reached != prepared.level
+            yield Filled(file, reached, owed, timestamped=token is not None)
 
-    async def _material(self, checked: Checked, token: bytes | None) -> Material | None:
-        """None: some of it cannot be had now, so that no level may be claimed that needs it."""
-        if not checked.established:
+    async def _material(self, held: Held, checked: Checked, token: bytes | None) -> Material | None:
+        """None: it is not wished for, or some of it cannot be had now, so that no level may be claimed that needs it."""
+        if not checked.established or not _prepared(held).level >= Level.B_LT:
             return None
         try:
             return await self._.check.material(checked, token)
         except MaterialOwed:
             return None
 
-    async def _archive(self, file: Path, password: str | None) -> None:
-        hole = await self._run(finishing.archive, file, room=self._.timestamping.room, password=password)
-        token = await self._obtain(hole.digest, hole.hash_name)
-        await self._run(finishing.seal_archive, file, hole, token.der)
+    async def _archive(self, file: Path, password: str | None) -> Token:
+        """A document time-stamp over all that stands there. Each round has at least twice the room of the one before, and no
+        token is larger than an answer may be. Raises TimestampUnavailable."""
+        before, room = await asyncio.to_thread(file.stat), self._room
+        while True:
+            hole = await self._run(finishing.archive, file, room=room, password=password)
+            token = await self._obtain(hole.digest, hole.hash_name)
+            if len(token.der) <= hole.hole.room:
+                await self._run(finishing.seal_archive, file, hole, token.der)
+                return token
+            os.truncate(file, before.st_size)
+            room = 2 * len(token.der)
 
     # -- step 4
 
@@ -303,10 +327,10 @@ class SigningSteps:
 
     async def _augmented(self, held: Held, file: Path) -> SigningRequest:
         prepared, progress = _prepared(held), self._.progress
-        token = None
+        proof: Proof | None = None
         if prepared.level >= Level.B_T:
-            token = await self._run(finishing.timestamp_in, file, prepared)
-        at = read_token(token).time if token else None
+            proof = await self._run(finishing.proof_in, file, prepared)
+        at = read_token(proof.token).time if proof else None
         checked = await self._.check.known(prepared.certificate, prepared.chain, at=at)
         speaks_against = checked.warning()
         if not checked.established and speaks_against is None:
@@ -315,7 +339,7 @@ class SigningSteps:
         await progress.checked(held, checked.to_stored())
         if speaks_against is not None or not prepared.level >= Level.B_LT:
             return await progress.ended(held, RequestState.DONE, speaks_against)
-        material = await self._material(checked, token)
+        material = await self._material(held, checked, proof.token if proof else None)
         if material is None:
             return await progress.pending(held, RequestState.REVOCATION_PENDING, OWED)
         await self._run(finishing.augment, file, material, password=held.wish.password)
@@ -327,7 +351,9 @@ class SigningSteps:
                 return await progress.pending(held, RequestState.REVOCATION_PENDING, problem)
         try:
             async with self.original(held) as original:
-                judgement, finished = await self.judge(held, original, file, timestamped=True)
+                judgement, finished = await self.judge(
+                    held, original, file, timestamped=proof is not None and proof.inside
+                )
         except NotAccepted as refused:
             # What was released stands as it is; only this rendition of it is not.
             problem = {"code": "augmentation-not-accepted", "detail": str(refused)[:500]}

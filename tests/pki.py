@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import asn1crypto.cms
+import asn1crypto.tsp
 import certomancer.default_plugins  # noqa: F401  (registers the extensions used below)
 from certomancer.config_utils import SearchDir
 from certomancer.integrations.animator import Animator, AnimatorArchStore
@@ -129,6 +131,7 @@ class Pki:
         self._keys: dict[str, dict[str, object]] = {}
         self._issued: dict[CertLabel, object] = {}  # what was issued once stays as it is
         self._answers: dict[str, Answer] = {}
+        self._crowd: Callable[[], Sequence[bytes]] | None = None
         self._lock = threading.Lock()
         self.asked: Counter[str] = Counter()  # per service: "ocsp", "crls", "certs", "tsa"
         for name in _AUTHORITIES:
@@ -212,6 +215,15 @@ class Pki:
         finally:
             del self._answers[service]
 
+    @contextmanager
+    def crowded(self, certificates: Callable[[], Sequence[bytes]]) -> Iterator[None]:
+        """In the block each time-stamp token carries these certificates (DER) besides its own."""
+        self._crowd = certificates
+        try:
+            yield
+        finally:
+            self._crowd = None
+
     def _issue(self, label: str, subject: x509.Name, key: Any, terms: tuple[tuple[int, int], Any]) -> None:
         years, purposes = terms
         with self._lock:
@@ -259,5 +271,22 @@ class Pki:
             start(status, [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(body)))])
             return [body]
         environ["HTTP_X_CERTOMANCER_FAKE_TIME"] = self._clock().replace(microsecond=0).isoformat()
+        told: list[Any] = []
         with self._lock:
-            return list(self._animator(environ, start))
+            body = b"".join(self._animator(environ, lambda *head: told.extend(head)))
+        if self._crowd and service[0] == "tsa":
+            body = _with_certificates(body, self._crowd())
+        start(
+            told[0],
+            [one for one in told[1] if one[0] != "Content-Length"] + [("Content-Length", str(len(body)))],
+        )
+        return [body]
+
+
+def _with_certificates(response: bytes, more: Sequence[bytes]) -> bytes:
+    """A TimeStampResp whose token carries them too: they are not signed, so that it holds as before."""
+    answer = asn1crypto.tsp.TimeStampResp.load(response)
+    certificates = answer["time_stamp_token"]["content"]["certificates"]
+    for one in more:
+        certificates.append(asn1crypto.cms.CertificateChoices.load(one))
+    return bytes(answer.dump(force=True))

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import io
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from uuid import UUID
 
+import pikepdf
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from documents.document import DocumentState, RequestState
 from documents.signer_check import CertificateRefused
 from hsm.use_log import read_uses
 from signing.profile import Level
 from signing.timestamping.clock import ClockUnsure
+from signing.verification.report import Report, Verdict
 from tests.house import CHAIRMAN_KEY, House
 
 
@@ -36,6 +45,90 @@ async def test_a_time_stamp_comes_later(house: House) -> None:
     done = await house.rooms.documents.request(caller, request)
     assert (done.state, done.reached) == (RequestState.DONE, Level.B_T)
     assert uses_of(house, request) == 1
+    await house.check()
+
+
+def crowd(count: int) -> list[bytes]:
+    """Certificates of about a kilobyte each that have nothing to do with anything."""
+    key, made = ec.generate_private_key(ec.SECP256R1()), []
+    for number in range(count):
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"Nobody {number}")])
+        filler = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier("1.3.6.1.4.1.99999.9"), b"\x04\x82\x03\x20" + bytes(800)
+        )
+        builder = x509.CertificateBuilder(name, name, key.public_key(), number + 1)
+        builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        builder = builder.not_valid_after(datetime(2040, 1, 1, tzinfo=UTC)).add_extension(
+            filler, critical=False
+        )
+        made.append(builder.sign(key, SHA256()).public_bytes(Encoding.DER))
+    return made
+
+
+async def verified(house: House, document: UUID) -> Report:
+    return await house.rooms.verifying.verify_kept(house.world.chairman.caller, document)
+
+
+def kinds(file: bytes) -> list[str]:
+    """What stands in the signature fields, in order."""
+    with pikepdf.open(io.BytesIO(file)) as pdf:
+        return [str(one.V.SubFilter) for one in pdf.Root.AcroForm.Fields]
+
+
+SIGNATURE, TIMESTAMP = "/ETSI.CAdES.detached", "/ETSI.RFC3161"
+
+
+@pytest.mark.parametrize(
+    ("level", "stand"),
+    [(Level.B_T, [SIGNATURE, TIMESTAMP]), (Level.B_LT, [SIGNATURE, TIMESTAMP]), (Level.B_LTA, [SIGNATURE, TIMESTAMP, TIMESTAMP])],
+)  # fmt: skip
+async def test_a_time_stamp_that_does_not_fit_becomes_one_of_the_document(
+    house: House, level: Level, stand: list[str]
+) -> None:
+    """S3: room was kept for the largest token that was seen; the authority has got a huge chain since."""
+    caller, request = house.world.chairman.caller, house.id()
+    document = (await house.upload(caller)).id
+    with house.world.pki.crowded(partial(crowd, 30)):
+        done = await house.sign(caller, document, CHAIRMAN_KEY, level=level, request=request)
+        assert (done.state, done.reached) == (RequestState.DONE, level)
+        assert kinds(await house.bytes_of(caller, document)) == stand
+        signature = (await verified(house, document)).signatures[0]
+        assert (signature.level, signature.level_present) == (level.value, level.value)
+        assert uses_of(house, request) == 1
+        # The next document keeps room for it, inside the signature.
+        next_one = (await house.upload(caller)).id
+        await house.sign(caller, next_one, CHAIRMAN_KEY)
+        assert kinds(await house.bytes_of(caller, next_one)) == [SIGNATURE]
+    await house.check()
+
+
+async def test_a_time_stamp_that_does_not_fit_while_more_is_owed(house: House) -> None:
+    """Released as B-T by a document time-stamp; what was owed comes into the document later."""
+    caller, request, pki = house.world.chairman.caller, house.id(), house.world.pki
+    document = (await house.upload(caller)).id
+    with pki.crowded(partial(crowd, 30)):
+        with pki.answering("ocsp"), pki.answering("crls"):
+            waiting = await house.sign(caller, document, CHAIRMAN_KEY, level=Level.B_LTA, request=request)
+            assert (waiting.state, waiting.reached) == (RequestState.REVOCATION_PENDING, Level.B_T)
+        house.clock.move(timedelta(minutes=5))
+        await house.opened.sweeping.take_up()
+    done = await house.rooms.documents.request(caller, request)
+    assert (done.state, done.reached) == (RequestState.DONE, Level.B_LTA)
+    assert kinds(await house.bytes_of(caller, document)) == [SIGNATURE, TIMESTAMP, TIMESTAMP]
+    assert (await verified(house, document)).verdict is Verdict.VALID
+    assert uses_of(house, request) == 1
+    await house.check()
+
+
+async def test_a_token_larger_than_the_last_for_each_document_time_stamp(house: House) -> None:
+    """An authority that adds a certificate to each answer is followed until its token has room."""
+    caller, sizes = house.world.chairman.caller, iter((12, 24, 36))
+    document = (await house.upload(caller)).id
+    with house.world.pki.crowded(lambda: crowd(next(sizes))):
+        done = await house.sign(caller, document, CHAIRMAN_KEY)
+    assert (done.state, done.reached) == (RequestState.DONE, Level.B_T)
+    assert kinds(await house.bytes_of(caller, document)) == [SIGNATURE, TIMESTAMP]
+    assert list(sizes) == []
     await house.check()
 
 

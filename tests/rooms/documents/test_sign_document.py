@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from documents.document import DocumentState, NoSuchDocument, RenditionKind, RequestState
 from documents.office import NotAllowed
 from documents.requests import DocumentBusy, Held, RequestEnded, RequestHeld, TakenOver
-from documents.sign_document import AnswerRefused
+from documents.sign_document import AnswerRefused, WorkNotAccepted
 from documents.signer_check import CertificateRefused, KeyRefused
 from documents.wish import SignWish
 from hsm.key import NoSuchKey, Purpose, Refusal
@@ -171,6 +171,24 @@ async def test_the_time_stamp_comes_later(desk: Desk) -> None:
     done = await desk.sign.go_on(request)
     assert done is not None and (done.state, done.reached) == (RequestState.DONE, Level.B_T)
     assert await desk.intents(request) == ["DELIVERED"]
+
+
+async def test_what_was_prepared_is_damaged_while_it_waited(desk: Desk) -> None:
+    """Asked again it would end the same way: it comes to a stated end, and nothing is released."""
+    document, request = (await desk.receive()).id, desk.id()
+    with desk.pki.answering("tsa"):
+        await desk.ask(document, request=request)
+    files = [one for one in (desk.folder / "store" / "working").rglob("*") if one.is_file()]
+    (file,) = (one for one in files if b"/ByteRange" in one.read_bytes())
+    file.write_bytes(file.read_bytes()[:-1] + b" ")
+    desk.clock.move(SOON)
+    with pytest.raises(WorkNotAccepted):
+        await desk.sign.go_on(request)
+    ended = await desk.request(request)
+    assert (ended.state, (ended.problem or {})["code"]) == (RequestState.FAILED, "NotThePreparedFile")
+    assert await desk.intents(request) == ["LOST"]
+    assert not (await desk.documents.get(desk.caller, document)).signed
+    assert await desk.sign.go_on(request) is None
 
 
 async def test_revoked_while_it_waited_for_its_time_stamp(desk: Desk) -> None:
