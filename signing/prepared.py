@@ -58,6 +58,7 @@ class PreparedSignature:
     file_size: int
     file_sha256: str
     original_size: int  # the first so many bytes are the document as it came
+    file_state: str = ""  # while it is the same the digest need not be asked again; "" is never
 
     def to_stored(self) -> bytes:
         """Canonical JSON of this version; `from_stored` gives an equal value back."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from signing.cms import NULL, OCTETS, SEQUENCE, der
 from signing.verification.der import INTEGER, OID, Element, Malformed, Walk
@@ -68,9 +69,13 @@ def write_query(digest: bytes, hash_name: str, nonce: int) -> bytes:
     another length."""
     if hash_name not in IMPRINTS or len(digest) != hashlib.new(hash_name).digest_size:
         raise ValueError(f"no imprint by {hash_name}")
-    algorithm = der(SEQUENCE, object_identifier(IMPRINTS[hash_name]), NULL)
-    imprint = der(SEQUENCE, algorithm, der(OCTETS, digest))
+    imprint = der(SEQUENCE, _algorithm(hash_name), der(OCTETS, digest))
     return der(SEQUENCE, integer(1), imprint, integer(nonce), b"\x01\x01\xff")
+
+
+@lru_cache(maxsize=16)
+def _algorithm(hash_name: str) -> bytes:
+    return der(SEQUENCE, object_identifier(IMPRINTS[hash_name]), NULL)
 
 
 def read_query(request: bytes) -> Query:

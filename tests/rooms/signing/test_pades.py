@@ -310,9 +310,15 @@ def test_only_the_prepared_file_and_the_right_signature_are_completed(tmp_path: 
     with pytest.raises(pades.AnswerDoesNotFit):
         pades.complete(prepared, out, signature=signature, timestamp=bytes(5000))
     assert out.read_bytes() == before
-    out.write_bytes(before.replace(b"MediaBox", b"MediaBOX"))
+    # As long as before and with the times that it had: the moment of the change itself cannot be set back.
+    told = out.stat()
+    while out.stat().st_ctime_ns == told.st_ctime_ns:
+        out.write_bytes(before.replace(b"MediaBox", b"MediaBOX"))
+    os.utime(out, ns=(told.st_atime_ns, told.st_mtime_ns))
     with pytest.raises(pades.NotThePreparedFile):
         pades.complete(prepared, out, signature=signature)
+    # The same bytes in another file are the prepared file.
+    out.unlink()
     out.write_bytes(before)
     pades.complete(prepared, out, signature=signature)
     pen().accepted(source, out, prepared, None)
