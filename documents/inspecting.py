@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 MAX_PIXELS = 6_000_000
 LONGEST_SIDE = 4000
@@ -37,30 +40,27 @@ def count_pages(path: Path) -> int | None:
 
 def page_size(path: Path, page: int, password: str | None = None) -> tuple[float, float]:
     """Width and height in points of one page (counted from 1) as it is shown. Raises Unreadable, NeedsPassword."""
-    import pypdfium2
-
-    try:
-        document = pypdfium2.PdfDocument(path, password=password)
-    except pypdfium2.PdfiumError as why:
-        if "password" in str(why).lower():
-            raise NeedsPassword from why
-        raise Unreadable(str(why)) from why
-    try:
-        if not 1 <= page <= len(document):
-            raise Unreadable(f"no page {page}")
-        wide, high = document[page - 1].get_size()
-    except ODD as why:
-        raise Unreadable(str(why)[:200]) from why
-    finally:
-        document.close()
-    if wide <= 0 or high <= 0:
-        raise Unreadable("a page without size")
-    return wide, high
+    with _opened(path, page, password) as document:
+        return _size(document[page - 1])
 
 
 def render_page(path: Path, page: int, width: int, password: str | None = None) -> bytes:
     """PNG of one page (counted from 1), `width` pixels wide or less where the page is very long. Raises Unreadable,
     NeedsPassword."""
+    with _opened(path, page, password) as document:
+        document.init_forms()  # before a page is loaded: else the marks of signatures, which are fields, are left out
+        sheet = document[page - 1]
+        wide, high = _size(sheet)
+        scale = min(width / wide, LONGEST_SIDE / high, (MAX_PIXELS / (wide * high)) ** 0.5)
+        picture = sheet.render(scale=scale, may_draw_forms=True).to_pil()
+        out = io.BytesIO()
+        picture.convert("RGB").quantize(128).save(out, "PNG", optimize=False, compress_level=6)
+        return out.getvalue()
+
+
+@contextmanager
+def _opened(path: Path, page: int, password: str | None) -> Iterator[Any]:
+    """A document that has this page. Raises Unreadable, NeedsPassword, whatever the library says meanwhile."""
     import pypdfium2
 
     try:
@@ -72,17 +72,15 @@ def render_page(path: Path, page: int, width: int, password: str | None = None) 
     try:
         if not 1 <= page <= len(document):
             raise Unreadable(f"no page {page}")
-        document.init_forms()  # before a page is loaded: else the marks of signatures, which are fields, are left out
-        sheet = document[page - 1]
-        wide, high = sheet.get_size()
-        if wide <= 0 or high <= 0:
-            raise Unreadable("a page without size")
-        scale = min(width / wide, LONGEST_SIDE / high, (MAX_PIXELS / (wide * high)) ** 0.5)
-        picture = sheet.render(scale=scale, may_draw_forms=True).to_pil()
-        out = io.BytesIO()
-        picture.convert("RGB").quantize(128).save(out, "PNG", optimize=False, compress_level=6)
-        return out.getvalue()
+        yield document
     except ODD as why:
         raise Unreadable(str(why)[:200]) from why
     finally:
         document.close()
+
+
+def _size(sheet: Any) -> tuple[float, float]:
+    wide, high = sheet.get_size()
+    if wide <= 0 or high <= 0:
+        raise Unreadable("a page without size")
+    return wide, high

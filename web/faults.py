@@ -19,7 +19,8 @@ def _line(fault: Fault, status: int, title: str, said: str, todo: str = BY_THE_B
 FAULTS: dict[Fault, Problem] = dict(
     [
         _line(
-            Fault.NOT_FOUND, 404, N_("Không có"), N_("Không có gì ở địa chỉ này."), N_("Hãy kiểm tra lại địa chỉ.")
+            Fault.NOT_FOUND, 404, N_("Không tìm thấy trang"), N_("Không có gì ở địa chỉ này."),
+            N_("Hãy kiểm tra lại địa chỉ."),
         ),
         _line(Fault.METHOD_NOT_ALLOWED, 405, INVALID, N_("Địa chỉ này không nhận phương thức đó.")),
         _line(Fault.INVALID, 422, INVALID, N_("Có chỗ trong yêu cầu không đúng: %(where)s.")),
@@ -30,7 +31,7 @@ FAULTS: dict[Fault, Problem] = dict(
         _line(Fault.BAD_LENGTH, 400, INVALID, N_("Độ dài khai trong tiêu đề Content-Length không hợp lệ.")),
         _line(Fault.HEADERS_TOO_LARGE, 431, TOO_MUCH, N_("Yêu cầu có quá nhiều tiêu đề, hoặc tiêu đề quá dài.")),
         _line(
-            Fault.BODY_TOO_LARGE, 413, TOO_MUCH, N_("Nội dung gửi lên lớn hơn giới hạn %(limit)s byte."),
+            Fault.BODY_TOO_LARGE, 413, TOO_MUCH, N_("Nội dung gửi lên lớn hơn giới hạn %(limit)s."),
             N_("Hãy gửi nội dung nhỏ hơn."),
         ),
         _line(Fault.MEDIA_TYPE, 415, INVALID, N_("Địa chỉ này không nhận kiểu dữ liệu đó; cần %(wanted)s.")),
@@ -50,7 +51,7 @@ FAULTS: dict[Fault, Problem] = dict(
             N_("Hãy yêu cầu một khoảng nằm trong tệp, hoặc cả tệp."),
         ),
         _line(
-            Fault.NO_AUTHORITY, 404, N_("Không có"), N_("Dịch vụ này không tự cấp dấu thời gian."),
+            Fault.NO_AUTHORITY, 404, N_("Không có ở đây"), N_("Dịch vụ này không tự cấp dấu thời gian."),
             N_("Hãy dùng tổ chức cấp dấu thời gian mà người quản trị đã chọn."),
         ),
         (
@@ -70,15 +71,15 @@ FAULTS: dict[Fault, Problem] = dict(
         (
             Fault.TOO_MANY_REQUESTS,
             Problem(
-                "too-many-requests", 429, TOO_MUCH, N_("Có quá nhiều yêu cầu trong một phút."),
-                N_("Hãy đợi hết thời gian ghi trong Retry-After rồi gửi lại."), retryable=True, retry_after=60,
+                "too-many-requests", 429, N_("Quá nhiều yêu cầu"), N_("Có quá nhiều yêu cầu trong một phút."),
+                N_("Hãy đợi một phút rồi thử lại."), retryable=True, retry_after=60,
             ),
         ),
         (
             Fault.TOO_MANY_AT_ONCE,
             Problem(
                 "too-many-at-once", 503, NOT_NOW, N_("Đang có quá nhiều yêu cầu ký cùng lúc."),
-                N_("Hãy gửi lại đúng yêu cầu này sau ít giây."), retryable=True, retry_after=2,
+                N_("Hãy thử lại sau ít giây."), retryable=True, retry_after=2,
             ),
         ),
     ]

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from catalogue import LANGUAGES, N_, say
+from web.pages.words import size
 
 GAP = re.compile(r"%\((\w+)\)s")
 
@@ -77,8 +78,10 @@ class Found:
 
     def sentence(self, language: str) -> str:
         """A gap that the exception does not fill is left as a dash: no answer fails for its wording."""
-        gaps = dict.fromkeys(GAP.findall(self.problem.said), "–")
-        return say(self.problem.said, language, **(gaps | dict(self.data)))
+        gaps = dict.fromkeys(GAP.findall(self.problem.said), "–") | dict(self.data)
+        if gaps.get("limit", "").isdigit():
+            gaps["limit"] = size(int(gaps["limit"]), language)
+        return say(self.problem.said, language, **gaps)
 
     def todo(self, language: str) -> str:
         return say(self.problem.todo, language)

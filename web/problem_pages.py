@@ -49,4 +49,5 @@ def _page(request: Request, found: Found) -> Response:
         safe=found.saved(spoken),
         todo=found.todo(spoken),
         reference=None,
+        again=None,
     )

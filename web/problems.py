@@ -37,7 +37,7 @@ from web.problem import Found, Problem, Saved
 from web.refusals import ANOTHER_KEY, ASK_ADMINISTRATOR, TRY_AGAIN_SOON
 
 NOT_NOW = N_("Dịch vụ tạm thời chưa làm được việc này")
-NOT_THERE = N_("Không có")
+NOT_THERE = N_("Không tìm thấy")
 CONFLICT = N_("Yêu cầu không hợp với trạng thái hiện tại")
 NOT_PERMITTED = N_("Không được phép")
 
@@ -53,7 +53,7 @@ TABLE: Mapping[type[Exception], Problem] = {
     ),
     FormRefused: Problem(
         "form-refused", 403, NOT_PERMITTED, N_("Biểu mẫu đã quá hạn hoặc không gửi từ trang của dịch vụ này."),
-        N_("Hãy tải lại trang rồi gửi lại biểu mẫu."),
+        N_("Hãy quay lại, tải lại trang, rồi làm lại."),
     ),
     NotAllowed: Problem(
         "not-allowed", 403, NOT_PERMITTED, N_("Bạn không có quyền làm việc này: %(what)s."),
@@ -72,7 +72,7 @@ TABLE: Mapping[type[Exception], Problem] = {
     # -- what is asked for
     NoSuchDocument: Problem(
         "no-such-document", 404, NOT_THERE, N_("Không có văn bản hoặc yêu cầu ký này trong cơ quan của bạn."),
-        N_("Hãy kiểm tra lại mã của văn bản hoặc của yêu cầu ký."),
+        N_("Hãy kiểm tra lại địa chỉ, hoặc mã của văn bản."),
     ),
     NoSuchKey: Problem("no-such-key", 404, NOT_THERE, N_("Không có khóa mang tên này."), ANOTHER_KEY),
     NoSuchAnchor: Problem(
@@ -88,7 +88,7 @@ TABLE: Mapping[type[Exception], Problem] = {
         N_("Hãy lấy lại danh sách từ đầu, không kèm dấu trang."),
     ),
     NotKept: Problem(
-        "bytes-gone", 410, NOT_THERE, N_("Tệp này không còn: bản tải lên chưa ký đã hết thời hạn lưu."),
+        "bytes-gone", 410, N_("Tệp không còn"), N_("Tệp này không còn: bản tải lên chưa ký đã hết thời hạn lưu."),
         N_("Hãy tải văn bản lên lại."),
     ),
     PreviewUnavailable: refusals.PREVIEW["unreadable"],
@@ -139,7 +139,7 @@ TABLE: Mapping[type[Exception], Problem] = {
     # -- what is away for now
     KeyUnavailable: Problem(
         "key-unavailable", 503, NOT_NOW, N_("Thiết bị giữ khóa chưa trả lời, hoặc đang có quá nhiều yêu cầu ký."),
-        N_("Hãy gửi lại đúng yêu cầu này sau ít giây; văn bản không bị ký hai lần."), Saved.REQUEST, retryable=True,
+        N_("Hãy thử lại sau ít giây; văn bản không bị ký hai lần."), Saved.REQUEST, retryable=True,
         retry_after=5,
     ),
     PinRefused: Problem(
@@ -227,6 +227,8 @@ def _members(exception: BaseException) -> dict[str, Any]:
         members["request"] = str(exception.request)
     if isinstance(exception, RequestEnded | WorkNotAccepted):
         members |= {"request": str(exception.request.id), "state": exception.request.state.value}
+    if (limit := (getattr(exception, "data", None) or {}).get("limit")) is not None:
+        members["limit"] = int(limit)  # bytes; the sentence says it rounded
     if isinstance(exception, TimestampUnavailable):
         members["tried"] = [one[:200] for one in exception.tried]
     return members

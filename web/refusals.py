@@ -20,11 +20,11 @@ NO_PICTURE = N_("Không có hình của trang này")
 
 ANOTHER_FILE = N_("Hãy chọn một tệp PDF khác, hoặc xuất lại tệp từ phần mềm đã soạn văn bản.")
 EXPORT_AGAIN = N_("Hãy xuất lại tệp từ phần mềm đã soạn văn bản, rồi tải lên lại.")
-CHANGE_WISH = N_("Hãy sửa yêu cầu ký rồi gửi lại.")
+CHANGE_WISH = N_("Hãy chọn lại, rồi ký lại.")
 ASK_ADMINISTRATOR = N_("Hãy báo cho người quản trị, kèm mã tham chiếu.")
 ANOTHER_KEY = N_("Hãy chọn một khóa khác mà bạn được dùng, hoặc hỏi người quản trị.")
 NEW_CERTIFICATE = N_("Hãy dùng chứng thư còn hiệu lực, hoặc xin cấp chứng thư mới.")
-TRY_AGAIN_SOON = N_("Hãy gửi lại yêu cầu sau ít phút.")
+TRY_AGAIN_SOON = N_("Hãy thử lại sau ít phút.")
 
 
 def _unsignable(reason: Unsignable, said: str, todo: str = ANOTHER_FILE) -> tuple[str, Problem]:
@@ -50,13 +50,13 @@ UNSIGNABLE = dict(
         _unsignable(Unsignable.TOO_LARGE, N_("Tệp quá lớn để ký.")),
         _unsignable(
             Unsignable.PASSWORD_NOT_GIVEN,
-            N_("Tệp có mật khẩu mà yêu cầu chưa kèm mật khẩu."),
-            N_("Hãy gửi lại yêu cầu kèm mật khẩu mở tệp."),
+            N_("Tệp có mật khẩu mà chưa có mật khẩu mở tệp."),
+            N_("Hãy nhập mật khẩu mở tệp, rồi ký lại."),
         ),
         _unsignable(
             Unsignable.PASSWORD_WRONG,
             N_("Mật khẩu mở tệp không đúng."),
-            N_("Hãy gửi lại yêu cầu với mật khẩu đúng."),
+            N_("Hãy nhập lại mật khẩu, rồi ký lại."),
         ),
         _unsignable(
             Unsignable.ENCRYPTION_UNKNOWN,
@@ -130,15 +130,15 @@ INTAKE = {
         "empty", 422, NOT_ACCEPTED, N_("Tệp tải lên không có nội dung."), ANOTHER_FILE, Saved.NOTHING
     ),
     IntakeRefusal.TOO_LARGE.value: Problem(
-        "too-large", 413, NOT_ACCEPTED, N_("Tệp lớn hơn giới hạn %(limit)s byte của dịch vụ."),
+        "too-large", 413, NOT_ACCEPTED, N_("Tệp lớn hơn giới hạn %(limit)s của dịch vụ."),
         N_("Hãy giảm dung lượng tệp hoặc tách thành nhiều tệp."), Saved.NOTHING,
     ),
     IntakeRefusal.NOT_A_PDF.value: Problem(
         "not-a-pdf", 422, NOT_ACCEPTED, N_("Tệp tải lên không phải là PDF."), ANOTHER_FILE, Saved.NOTHING
     ),
     IntakeRefusal.WRONG_MEDIA_TYPE.value: Problem(
-        "wrong-media-type", 415, NOT_ACCEPTED, N_("Kiểu dữ liệu %(media_type)s không được nhận; cần application/pdf."),
-        N_("Hãy gửi lại với kiểu dữ liệu application/pdf."), Saved.NOTHING,
+        "wrong-media-type", 415, NOT_ACCEPTED, N_("Tệp được gửi với kiểu %(media_type)s; ở đây chỉ nhận tệp PDF (application/pdf)."),
+        ANOTHER_FILE, Saved.NOTHING,
     ),
     IntakeRefusal.DAMAGED.value: Problem(
         "damaged", 422, NOT_ACCEPTED, N_("Tệp PDF bị hỏng, không đọc được."), EXPORT_AGAIN, Saved.NOTHING

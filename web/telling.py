@@ -8,10 +8,13 @@ import math
 from fastapi import Request
 from starlette.responses import Response
 
+from catalogue import N_, say
+from web.faults import BY_THE_BOOK
 from web.identity import language
 from web.problem import Found
 
 MEDIA_TYPE = "application/problem+json"
+GO_BACK = N_("Hãy quay lại trang trước rồi làm lại từ đó.")
 FOR_PROGRAMS = ("/api/", "/tsa", "/healthz", "/readyz", "/metrics")
 
 
@@ -43,13 +46,20 @@ def _page(request: Request, found: Found) -> Response:
     from web.pages.render import page
 
     spoken = language(request)
+    looked, theirs = request.method in {"GET", "HEAD"}, found.status < 500
     return page(
         request,
         "pages/error.html",
         status=found.status,
         heading=found.title(spoken),
         sentence=found.sentence(spoken),
-        safe=found.saved(spoken),
-        todo=found.todo(spoken),
-        reference=request.state.request_id,
+        # Who only looked has nothing to lose, and of an address that is wrong there is nothing to report.
+        safe=None if looked and theirs else found.saved(spoken),
+        todo=say(GO_BACK, spoken) if found.problem.todo == BY_THE_BOOK else found.todo(spoken),
+        reference=None if looked and theirs else request.state.request_id,
+        again=_address(request) if looked and found.retryable else None,
     )
+
+
+def _address(request: Request) -> str:
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

@@ -38,11 +38,11 @@ RECALLED = Label(N_("Đã thu hồi / Đã thay thế"), "bad", "back")
 NO_SIGNATURE = Label(N_("Không có chữ ký"), "none", "circle")
 
 FIVE_ANSWERS = (
-    (VALID, N_("đúng người ký, nội dung không thay đổi từ khi ký.")),
-    (INVALID, N_("nội dung đã bị sửa, hoặc chữ ký không đúng.")),
-    (UNDECIDED, N_("còn thiếu dữ liệu; trang sẽ nói thiếu gì và tìm ở đâu.")),
-    (RECALLED, N_("chữ ký đúng, nhưng cơ quan đã thu hồi hoặc thay văn bản.")),
-    (NO_SIGNATURE, N_("tệp không mang chữ ký số nào.")),
+    (VALID, N_("Đúng người ký, nội dung không thay đổi từ khi ký.")),
+    (INVALID, N_("Nội dung đã bị sửa, hoặc chữ ký không đúng.")),
+    (UNDECIDED, N_("Còn thiếu dữ liệu; trang sẽ nói thiếu gì và tìm ở đâu.")),
+    (RECALLED, N_("Chữ ký đúng, nhưng cơ quan đã thu hồi hoặc thay văn bản.")),
+    (NO_SIGNATURE, N_("Tệp không mang chữ ký số nào.")),
 )
 VERDICTS = {
     Verdict.VALID: VALID,

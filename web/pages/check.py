@@ -39,6 +39,7 @@ from web.pages.render import page
 from web.pages.revealed import may_see, printed_matches, reveal_token
 from web.pages.visitor import Anybody, House, PageRoute, drain, read_fields, see
 
+COMPARE = N_("So với bản trên tay bạn")
 NO_FILE = N_("Hãy chọn một tệp PDF.")
 MISTYPED = N_("Mã này thiếu hoặc sai một chữ. Hãy xem lại từng nhóm bốn chữ và số.")
 NOT_PRINTED = N_(
@@ -124,7 +125,8 @@ async def file_answer(request: Request, token: str, caller: Anybody, rooms: Hous
         request,
         "pages/verdict.html",
         answer=answer(brought.report, _say(request), issuer=issuer),
-        held=_held_by_bringer(brought),
+        held=_held_by_bringer(brought, language(request)),
+        held_as=COMPARE if ours else N_("Tệp bạn đưa lên"),
         # Where nothing could be read there is nothing to draw.
         picture=None if brought.report.verdict is Verdict.UNREADABLE else f"{address}/trang/1.png",
         downloads=[(f"{address}/bao-cao.json", N_("Tải báo cáo kiểm tra (JSON)"))],
@@ -224,6 +226,7 @@ async def _by_code(
         status=422 if errors else 200,
         answer=answer(result.report, _say(request), issuer=result.agency_name, revealing=all_of_it),
         held=held,
+        held_as=COMPARE,
         picture=picture if all_of_it and document.pages else None,
         downloads=[(f"/v/{spaced}/tep", N_("Tải bản điện tử"))]
         if result.disclosure is Disclosure.PUBLIC
@@ -234,10 +237,10 @@ async def _by_code(
     )
 
 
-def _held_by_bringer(brought: Brought) -> list[tuple[str, str | None]]:
+def _held_by_bringer(brought: Brought, spoken: str) -> list[tuple[str, str | None]]:
     ours = brought.ours
     if ours is None:
-        return [(N_("Tệp"), brought.name), (N_("Độ lớn"), words.size(brought.size))]
+        return [(N_("Tệp"), brought.name), (N_("Độ lớn"), words.size(brought.size, spoken))]
     return [
         (N_("Số, ký hiệu"), ours.document.number),
         (N_("Cơ quan"), ours.document.issuer or ours.agency_name),

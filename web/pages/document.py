@@ -94,6 +94,7 @@ async def check(request: Request, found: Found, caller: Official, rooms: House) 
         "pages/verdict.html",
         answer=await _judged(request, rooms, caller, found),
         held=held,
+        held_as=N_("Văn bản được kiểm tra"),
         picture=f"{address}/trang/1.png?rong=480&v={found.version}" if found.pages else None,
         downloads=[(f"{address}/tep", N_("Tải tệp về"))],
         back=(address, N_("Về văn bản")),

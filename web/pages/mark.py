@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from catalogue import N_, say
@@ -41,6 +42,25 @@ def mark_for(page: int, corner: str, size: tuple[float, float], *, who: str, cod
             say(CODE, "vi", code=code.text),
         ]
     return Mark(page, box_in(corner, size), "\n".join(lines), qr=code.url if code else None)
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a mark stands in a corner, in points from the upper left of the page as it is shown."""
+
+    corner: str
+    left: float
+    top: float
+    wide: float
+    high: float
+
+
+def boxes_on(size: tuple[float, float]) -> list[Box]:
+    found = []
+    for corner, _ in CORNERS:
+        left, bottom, right, top = box_in(corner, size)
+        found.append(Box(corner, left, size[1] - top, right - left, top - bottom))
+    return found
 
 
 def box_in(corner: str, size: tuple[float, float]) -> tuple[float, float, float, float]:

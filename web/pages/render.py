@@ -55,7 +55,6 @@ def environment() -> Environment:
         seconds=words.moment_to_the_second,
         day=words.day,
         machine_time=words.machine_time,
-        size=words.size,
         grouped=words.grouped,
     )
     made.globals.update(
@@ -85,6 +84,7 @@ def html(request: Request, template: str, **told: Any) -> str:
         .render(
             _=_,
             language=language,
+            size=partial(words.size, language=language),
             other_language_url=_other_language(request, language),
             static=f"/static/{digest()}",
             person=known_caller(request),

@@ -87,7 +87,8 @@ TELLINGS: Mapping[RequestState, Telling] = {
         (UNCHANGED, N_("Hãy báo cho người quản trị; có thể ký lại từ đầu.")),
     ),
 }  # fmt: skip
-CANCELLED = N_("Yêu cầu ký đã được hủy. Văn bản chưa được ký.")
+CANCELLED = Telling(N_("Đã hủy việc ký"), N_("Yêu cầu ký đã được hủy. Văn bản chưa được ký."), (UNCHANGED,))
+CANCELLED_LABEL = Label(CANCELLED.heading, "none", "circle")
 
 STEPS = (
     N_("Giữ bản gốc như bạn đã xem"),
@@ -113,6 +114,8 @@ async def show(request: Request, found: Found, caller: Official, rooms: House) -
         return see(f"/van-ban/{found.id}")
     spoken = language(request)
     telling, label = TELLINGS[asked.state], words.REQUEST_STATES[asked.state]
+    if asked.problem and asked.problem.get("code") == "cancelled":
+        telling, label = CANCELLED, CANCELLED_LABEL
     sentence, todo = _told(asked, telling, spoken)
     unfinished = asked.state in {RequestState.RECORDED, RequestState.PREPARED}
     mine = unfinished and any(one.name == asked.key for one in (await keys_of(rooms, caller)).usable)
@@ -188,11 +191,9 @@ async def _unfinished(request: Request, found: Document) -> SigningRequest | Non
 def _told(asked: SigningRequest, telling: Telling, spoken: str) -> tuple[str, Sequence[str]]:
     """Sentence and what to do, in the asker's language."""
     todo = [say(one, spoken) for one in telling.todo]
-    if asked.state is RequestState.REFUSED and asked.problem:
-        if asked.problem.get("code") == "cancelled":
-            return say(CANCELLED, spoken), todo
-        if (why := remembered(asked.problem, spoken)) is not None:
-            return why.said, [*todo, why.todo]
+    why = remembered(asked.problem, spoken) if asked.problem else None
+    if asked.state is RequestState.REFUSED and why is not None:
+        return why.said, [*todo, why.todo]
     return say(telling.sentence, spoken), todo
 
 

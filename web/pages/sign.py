@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -27,7 +27,7 @@ from web.api.asking import porter_of
 from web.identity import check_csrf, language
 from web.pages.document import Found
 from web.pages.keys import KeyView, keys_of
-from web.pages.mark import CORNERS, FIRST, LAST, NO_MARK, PLACES, mark_for
+from web.pages.mark import CORNERS, FIRST, LAST, NO_MARK, PLACES, Box, boxes_on, mark_for
 from web.pages.one_use import new_form, read_form_token
 from web.pages.refused import sentence_of
 from web.pages.render import page
@@ -72,6 +72,16 @@ class Shown:
     form: Filled
     errors: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A page that the mark may stand on. `size` in points; None, and no boxes, where it cannot be found out."""
+
+    place: str
+    number: int
+    size: tuple[float, float] | None
+    boxes: Sequence[Box]
 
 
 @dataclass(frozen=True)
@@ -177,6 +187,18 @@ async def _recorded(desk: _Desk, wanted: UUID) -> bool:
     return True
 
 
+async def _sheets(desk: _Desk) -> list[Sheet]:
+    """What is chosen is seen before it is signed: a mark must not fall on the words."""
+    pages, sheets = desk.document.pages or 0, []
+    for place, number in [(LAST, pages), (FIRST, 1)][: min(pages, 2)]:
+        try:
+            size = await desk.rooms.previews.size(desk.caller, desk.document, number)
+            sheets.append(Sheet(place, number, size, boxes_on(size)))
+        except PreviewUnavailable:
+            sheets.append(Sheet(place, number, None, ()))
+    return sheets
+
+
 async def _form(desk: _Desk, shown: Shown) -> Response:
     keys, document = await keys_of(desk.rooms, desk.caller), desk.document
     chosen = shown.form.key or (keys.usable[0].name if len(keys.usable) == 1 else "")
@@ -192,6 +214,7 @@ async def _form(desk: _Desk, shown: Shown) -> Response:
         once=new_form(desk.rooms, desk.caller),
         page_choices=[one for one in PLACES if one[0] != FIRST or (document.pages or 0) > 1],
         corners=CORNERS,
+        sheets=await _sheets(desk),
         encrypted=document.pages is None,
     )
 

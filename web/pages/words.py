@@ -79,13 +79,14 @@ def machine_time(time: datetime) -> str:
     return time.astimezone(HANOI).isoformat(timespec="seconds")
 
 
-def size(count: int) -> str:
-    """`82 KB`: decimal comma as written in Vietnam, at most one digit after it."""
+def size(count: int, language: str = "vi") -> str:
+    """`1,8 KB` as written in Vietnam, `1.8 KB` in English; at most one digit after the comma."""
     amount, unit = float(count), 0
     while amount >= 1000 and unit < len(UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
     shown = f"{amount:.1f}" if unit and amount < 10 else f"{amount:.0f}"
-    return f"{shown.removesuffix('.0').replace('.', ',')} {UNITS[unit]}"
+    shown = shown.removesuffix(".0")
+    return f"{shown if language == 'en' else shown.replace('.', ',')} {UNITS[unit]}"
 
 
 def grouped(fingerprint: str) -> str:

@@ -6,6 +6,7 @@ const all = (what, act) => document.querySelectorAll(what).forEach(act);
 // A file dropped on the frame is as good as one chosen.
 function takeDrops(frame) {
   const input = frame.querySelector("input[type=file]");
+  if (matchMedia("(pointer: fine)").matches) { frame.querySelector("[data-droppable]").hidden = false; }
   const mark = (over) => (event) => { event.preventDefault(); frame.classList.toggle("over", over); };
   frame.addEventListener("dragenter", mark(true));
   frame.addEventListener("dragover", mark(true));
