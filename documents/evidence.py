@@ -32,7 +32,7 @@ from storage.database import Database
 from storage.identifiers import uuid7
 from storage.log.records import records_about
 from storage.schema import EvidenceRow, SigningRequestRow
-from storage.store import KeptName, ObjectStore
+from storage.store import KeptName, ObjectStore, first_retention
 
 REMEMBERED = 4096
 CHUNK = 1 << 20  # bytes
@@ -54,9 +54,8 @@ Kiểm tra / check:  antin verify --offline --trust ANCHOR.pem renditions/*.pdf
 class EvidenceKeeper:
     def __init__(self, store: ObjectStore, clock: Callable[[], datetime]) -> None:
         self._store, self._clock = store, clock
-        self._kept: dict[
-            tuple[UUID, str], None
-        ] = {}  # what is known to be kept: a CRL comes with every signature
+        # What is known to be kept, and until when: a CRL comes with every signature, a certificate for years.
+        self._kept: dict[tuple[UUID, str], datetime] = {}
 
     async def keep(self, held: Held, certificate: bytes, checked: Checked) -> Sequence[tuple[str, str]]:
         """Kind and SHA-256 of each, for the row that names it. Raises StoreUnavailable."""
@@ -68,18 +67,19 @@ class EvidenceKeeper:
         return tuple((kind, hashlib.sha256(one).hexdigest()) for kind, one in _things(certificate, checked))
 
     async def _keep(self, agency: UUID, content: bytes) -> str:
-        sha256 = hashlib.sha256(content).hexdigest()
-        if (agency, sha256) in self._kept:
+        sha256, now = hashlib.sha256(content).hexdigest(), self._clock()
+        until = first_retention(now)
+        if self._kept.get((agency, sha256), now) >= until:
             return sha256
-        file = self._store.scratch() / f"{uuid7(self._clock())}.evidence"
+        file = self._store.scratch() / f"{uuid7(now)}.evidence"
         try:
             file.write_bytes(content)
-            await self._store.kept.keep(KeptName(agency, sha256), file)
+            await self._store.kept.keep(KeptName(agency, sha256), file, retain_until=until)
         finally:
             file.unlink(missing_ok=True)
         if len(self._kept) >= REMEMBERED:
             self._kept.clear()
-        self._kept[agency, sha256] = None
+        self._kept[agency, sha256] = until
         return sha256
 
 

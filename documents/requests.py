@@ -110,6 +110,10 @@ class Held:
     intent: Intent | None
     finished: dict[str, Any] | None = None  # what was about to be kept when the last worker ended
 
+    @property
+    def answered(self) -> bool:
+        return self.intent is not None and self.intent.signature is not None
+
 
 class Requests:
     def __init__(self, db: Database, clock: Callable[[], datetime], sealer: Sealer) -> None:

@@ -98,7 +98,7 @@ class SignDocument:
         if not isinstance(held, Held):
             raise RequestEnded(held)
         async with self._requests.in_hand(held):
-            if _answered(held):
+            if held.answered:
                 raise RequestEnded(await self._story(held))
             return await self._progress.ended(held, RequestState.REFUSED, {"code": "cancelled"})
 
@@ -126,7 +126,7 @@ class SignDocument:
             return await self._story(held)
 
     async def _story(self, held: Held) -> SigningRequest:
-        if held.prepared is not None and held.prepared.expires < self._steps.now() and not _answered(held):
+        if held.prepared is not None and held.prepared.expires < self._steps.now() and not held.answered:
             return await self._expired(held)
         try:
             if held.state is RequestState.REVOCATION_PENDING:
@@ -162,7 +162,7 @@ class SignDocument:
                 held, checked = await steps.prepare(held, original)
 
             # 3. The signature goes in, and the timestamp with it.
-            if not _answered(held):
+            if not held.answered:
                 if held.wish.certificate is not None:
                     return await self._progress.waiting_for_holder(held, OUTSIDE, None)
                 checked = checked or await steps.check_again(held)
@@ -213,7 +213,3 @@ def problem_of(refused: Exception) -> dict[str, Any]:
         "reason": str(reason) if reason is not None else None,
         "detail": str(refused)[:500],
     }
-
-
-def _answered(held: Held) -> bool:
-    return held.intent is not None and held.intent.signature is not None

@@ -33,7 +33,7 @@ from signing.trust.anchors import TrustSnapshot
 from signing.verification.own_work import NotAccepted
 from signing.workshop import Workshop
 from storage.identifiers import uuid7
-from storage.store import KeptName, NotKept, ObjectStore, WorkingName
+from storage.store import KeptName, NotKept, ObjectStore, WorkingName, first_retention
 
 __all__ = ["KeyRefused", "SigningSteps", "Timestamping", "Tools"]
 
@@ -104,7 +104,7 @@ class SigningSteps:
     async def keep_original(self, held: Held) -> None:
         if held.base.upload is not None:
             async with self._.store.working.fetch(WorkingName(held.agency, held.base.upload)) as upload:
-                await self._.store.kept.keep(KeptName(held.agency, held.base.sha256), upload)
+                await self._keep(held, held.base.sha256, upload)
 
     def original(self, held: Held) -> AbstractAsyncContextManager[Path]:
         return self._.store.kept.fetch(KeptName(held.agency, held.base.sha256))
@@ -193,7 +193,7 @@ class SigningSteps:
         right to sign meanwhile, or a certificate that was revoked, signs nothing any more (V4, K2). Raises
         CertificateRefused, KeyRefused."""
         prepared = _prepared(held)
-        if held.wish.certificate is None and not _signed(held):
+        if held.wish.certificate is None and not held.answered:
             await self._signer_of(held)
         return await self._.check.before(
             SignerOf(prepared.certificate, prepared.chain, prepared.mechanism, prepared.key)
@@ -278,7 +278,11 @@ class SigningSteps:
     # -- step 5
 
     async def keep(self, held: Held, file: Path, finished: Finished) -> None:
-        await self._.store.kept.keep(KeptName(held.agency, finished.sha256), file)
+        await self._keep(held, finished.sha256, file)
+
+    async def _keep(self, held: Held, sha256: str, file: Path) -> None:
+        until = first_retention(self.now())
+        await self._.store.kept.keep(KeptName(held.agency, sha256), file, retain_until=until)
 
     async def kept_already(self, held: Held) -> Delivered | None:
         """What a worker before us kept and could not record any more. What it kept of the evidence gets its name too."""
@@ -387,10 +391,6 @@ def _signature(held: Held) -> bytes:
     if held.intent is None or held.intent.signature is None:
         raise ValueError("nothing is signed")
     return held.intent.signature
-
-
-def _signed(held: Held) -> bool:
-    return held.intent is not None and held.intent.signature is not None
 
 
 def _working(held: Held) -> UUID:

@@ -11,10 +11,14 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
+
+# What is kept cannot be deleted before: as long as a digital file has to reach the archive after its work ends (Circular
+# 05/2025/TT-BNV). The class of a document (10 years to for ever) is known later, and only lengthens it.
+FIRST_RETENTION = timedelta(days=60)
 
 SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -66,6 +70,12 @@ class NotKept(LookupError):
 
 class Damaged(Exception):
     """What lies under the name is not what was kept there."""
+
+
+def first_retention(now: datetime) -> datetime:
+    """The midnight (UTC) after it is over: what is kept again on the same day needs no longer lock."""
+    day = (now + FIRST_RETENTION).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=1)
 
 
 class KeptSpace(Protocol):

@@ -226,9 +226,10 @@ async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -
         for one in sorted(settings.checkpoints.glob("*.checkpoint"))
     ]
     assert await db.read(WHOLE_SERVICE, lambda s: check_log(s, known=known)) == []
-    # Every object that is named is kept.
+    # Every object that is named is kept, and locked for a first while (P2).
     for name in facts.named:
-        await store.kept.stat(name)
+        locked = (await store.kept.stat(name)).retain_until
+        assert locked is not None, f"nothing holds {name}"
     # Each request released one signature at most, and each released one stands in the use log.
     uses = {one.intent: one for one in await asyncio.to_thread(lambda: list(read_uses(settings.token)))}
     delivered = [one for one in facts.intents if one.state == "DELIVERED"]
@@ -249,6 +250,7 @@ async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -
         if name.agency == SERVICE:  # a checkpoint names itself: a crash may fall between its two places
             async with store.kept.fetch(name) as path:
                 SignedCheckpoint.from_stored(path.read_bytes())
+            assert (await store.kept.stat(name)).retain_until is not None
             continue
         assert name in facts.named, f"nothing names {name}"
 

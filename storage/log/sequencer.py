@@ -25,7 +25,7 @@ from storage.log.merkle import CompactRange, leaf_hash, perfect
 from storage.log.proofs import STEP, hashes
 from storage.log.records import record
 from storage.schema import SERVICE, AuditCheckpointRow, AuditNodeRow, AuditRecordRow
-from storage.store import KeptName, ObjectStore
+from storage.store import KeptName, ObjectStore, first_retention
 
 BATCH = 500  # records in one transaction
 OPENED = "log.opened"
@@ -98,10 +98,11 @@ class Sequencer:
         return await self._db.transact(WHOLE_SERVICE, lambda s: _open(s, now, last_known), turn=TURN)
 
     async def _keep(self, signed: SignedCheckpoint) -> None:
-        file = self._store.scratch() / f"{uuid7(signed.checkpoint.at)}.checkpoint"
+        at = signed.checkpoint.at
+        file, until = self._store.scratch() / f"{uuid7(at)}.checkpoint", first_retention(at)
         try:
             file.write_bytes(signed.to_stored())
-            await self._store.kept.keep(KeptName(SERVICE, signed.sha256()), file)
+            await self._store.kept.keep(KeptName(SERVICE, signed.sha256()), file, retain_until=until)
         finally:
             file.unlink(missing_ok=True)
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from minio.error import S3Error
 
 from documents.document import RequestState
 from signing.profile import Level
 from signing.trust.anchors import Anchor
 from signing.verification.report import Verdict
+from storage.minio_store import MinioStore
+from storage.store import first_retention
 from tests import servers
-from tests.house import CHAIRMAN_KEY, World, open_world_house
+from tests.house import CHAIRMAN_KEY, House, World, open_world_house
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def on_servers(tmp_path: Path) -> Iterator[dict[str, Any]]:
 
 
 async def test_signed_and_there_after_a_restart(world: World, home: Path, on_servers: dict[str, Any]) -> None:
-    caller = world.chairman.caller
+    caller, began = world.chairman.caller, world.clock()
     async with open_world_house(world, home, serving=True, **on_servers) as house:
         root = Anchor(world.pki.certificate("root"), provenance="the test world")
         await house.rooms.trusted.add(root, confirmed_by="test")
@@ -49,3 +53,19 @@ async def test_signed_and_there_after_a_restart(world: World, home: Path, on_ser
         report = await house.rooms.verifying.verify_kept(caller, document)
         assert report.verdict is Verdict.VALID
         await house.check()
+        await held_by_the_lock(house, began)
+
+
+async def held_by_the_lock(house: House, began: datetime) -> None:
+    """P2: whoever asks without the bypass right takes nothing away before its first retention is over."""
+    store = house.opened.watch.store
+    assert isinstance(store, MinioStore)
+    s3, bucket = store._s3.client, house.settings.s3_kept_bucket
+    wanted, count = {first_retention(began), first_retention(house.clock())}, 0
+    async for name in store.kept.names():
+        assert (await store.kept.stat(name)).retain_until in wanted
+        version = s3.stat_object(bucket, str(name)).version_id
+        with pytest.raises(S3Error, match=r"WORM|AccessDenied|Access Denied|protected"):
+            s3.remove_object(bucket, str(name), version)
+        count += 1
+    assert count > 4  # received, signed, certificates, revocation data

@@ -23,7 +23,7 @@ from documents.wish import SignWish
 from hsm.key import NoSuchKey, Purpose, Refusal
 from signing.pades import CannotSign, Unsignable
 from signing.profile import Level
-from storage.store import NotKept, WorkingName
+from storage.store import NotKept, WorkingName, first_retention
 from tests.papers import letter
 from tests.rooms.documents.desk import SOON, Desk
 
@@ -39,6 +39,21 @@ async def test_one_call(desk: Desk) -> None:
     async with desk.documents.open(desk.caller, found) as path:
         assert path.read_bytes().startswith(content)
     assert await desk.intents(done.id) == ["DELIVERED"]
+
+
+async def test_what_is_kept_is_locked_and_the_lock_lengthened(desk: Desk) -> None:
+    """P2: evidence that many signatures share stays for as long as the youngest of them."""
+    first = (await desk.receive(letter())).id
+    await desk.ask(first)
+    until = first_retention(desk.clock())
+    kept = {one.sha256: one async for one in desk.store.kept.names()}
+    assert {(await desk.store.kept.stat(one)).retain_until for one in kept.values()} == {until}
+    desk.clock.move(timedelta(days=3))
+    await desk.ask((await desk.receive(letter())).id)
+    shared = kept[hashlib.sha256(desk.pki.certificate(desk.labels["con-dau"])).hexdigest()]
+    assert (await desk.store.kept.stat(shared)).retain_until == until + timedelta(days=3)
+    for one in (await desk.documents.get(desk.caller, first)).renditions:
+        assert (await desk.store.kept.stat(kept[one.sha256])).retain_until == until
 
 
 async def test_the_same_call_again_has_the_same_end(desk: Desk) -> None:

@@ -1,10 +1,10 @@
-"""Identifiers and seals."""
+"""Identifiers, seals and the first lock."""
 
 from __future__ import annotations
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from storage.identifiers import uuid7
 from storage.sealed import KeyFileUnsafe, SealBroken, Sealer
+from storage.store import FIRST_RETENTION, first_retention
 
 NOW = datetime(2026, 11, 24, 10, 30, 0, 123456, tzinfo=UTC)
 
@@ -79,3 +80,11 @@ def test_two_that_make_the_key_at_once_hold_the_same(tmp_path: Path) -> None:
         hashes = set(threads.map(lambda _: Sealer(tmp_path / "deep" / "key").keyed_hash(b"x"), range(16)))
     assert len(hashes) == 1
     assert [one.name for one in (tmp_path / "deep").iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=7)), timezone(timedelta(hours=-11))])
+def test_the_first_lock_ends_at_a_midnight_after_its_time(zone: timezone) -> None:
+    for now in (datetime(2026, 11, 24, 23, 59, 59, 999999, tzinfo=zone), datetime(2026, 12, 31, tzinfo=zone)):
+        until = first_retention(now)
+        assert now + FIRST_RETENTION < until <= now + FIRST_RETENTION + timedelta(days=1)
+        assert (until.utcoffset(), until.timetz().replace(tzinfo=None)) == (timedelta(), time())
