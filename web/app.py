@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from documents.rooms import Rooms
 from web import problem_pages
@@ -24,11 +25,12 @@ from web.api import documents, health, keys, reference, signatures, timestamps, 
 from web.api.answers import API, invalid_at
 from web.api.health import Readiness
 from web.api.schema import TAGS, finish
-from web.arriving import PIECE_WITHIN
+from web.arriving import JSON_LIMIT, PIECE_WITHIN, SMALL, media_type
 from web.bad_request import BadRequest, Fault
 from web.door import Door, Porter
 from web.limits import Places, RateLimits
 from web.metrics import Metrics
+from web.punctual import Punctual
 
 Opener = Callable[[], AbstractAsyncContextManager[Rooms]]
 
@@ -39,10 +41,11 @@ BARE = {
     413: Fault.BODY_TOO_LARGE,
     415: Fault.MEDIA_TYPE,
 }
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 # For uvicorn: a header may be so long, a connection may idle so long, so many may be open at once. `Door` believes
 # proxies and writes the log, so the server does neither.
 SERVER: dict[str, Any] = {
-    "http": "h11",
+    "http": Punctual,
     "ws": "none",
     "h11_max_incomplete_event_size": 48 * 1024,
     "timeout_keep_alive": 15,
@@ -111,8 +114,22 @@ def build(
 async def _http_problem(request: Request, fault: Exception) -> Response:
     """What the framework says by a bare status: no such route, another method, a body that is too large."""
     status = fault.status_code if isinstance(fault, HTTPException) else 500
-    headers = fault.headers if isinstance(fault, HTTPException) else None
-    raise BadRequest(BARE.get(status, Fault.INVALID), headers=headers) from fault
+    kind = BARE.get(status, Fault.INVALID)
+    headers = {"Allow": ", ".join(_allowed(request))} if kind is Fault.METHOD_NOT_ALLOWED else None
+    limit = SMALL.get(media_type(request.scope["headers"]), JSON_LIMIT)
+    raise BadRequest(kind, data={"where": "body", "limit": str(limit)}, headers=headers) from fault
+
+
+def _allowed(request: Request) -> list[str]:
+    """All that the address takes (RFC 9110 10.2.1): the framework names the methods of one route alone."""
+    taken = [
+        method
+        for method in METHODS
+        if any(
+            one.matches({**request.scope, "method": method})[0] is Match.FULL for one in request.app.routes
+        )
+    ]
+    return ["HEAD", *taken] if "GET" in taken else taken
 
 
 async def _invalid(request: Request, fault: Exception) -> Response:

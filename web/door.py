@@ -20,6 +20,7 @@ from documents.rooms import Rooms
 from web.access_log import AccessLog, Visit
 from web.admission import admit, client_address
 from web.arriving import PIECE_WITHIN, Arriving
+from web.identity import calling_program
 from web.leaving import Leaving
 from web.limits import Places, RateLimits
 from web.metrics import Metrics
@@ -53,7 +54,10 @@ class Door:
         rooms: Rooms = scope["app"].state.rooms
         porter: Porter = scope["app"].state.porter
         state: dict[str, Any] = scope.setdefault("state", {})
-        state["request_id"] = str(uuid4())
+        state |= {"request_id": str(uuid4()), "method": scope["method"]}
+        if scope["method"] == "HEAD":
+            # What can be got can be asked about: as GET, and `Leaving` keeps the body back (RFC 9110 9.3.2).
+            scope = {**scope, "method": "GET"}
         largest = max(rooms.limits.upload, rooms.limits.verify)
         arriving = Arriving(scope, receive, largest_file=largest, piece_within=porter.piece_within)
         leaving = Leaving(scope, send, arriving, https=rooms.address.startswith("https://"))
@@ -69,8 +73,8 @@ class Door:
         try:
             limits = rooms.limits
             admit(scope, address=rooms.address, production=rooms.production, proxies=limits.trusted_proxies)
-            if scope["path"] not in UNCOUNTED and not _shows_key(scope):
-                porter.rates.request_by_address(client_address(scope))
+            if scope["path"] not in UNCOUNTED:
+                await _count(scope, porter.rates)
             await self._app(scope, arriving, leaving)
         except (ClientDisconnect, ConnectionResetError):
             leaving.status = leaving.status or CLIENT_CLOSED
@@ -95,9 +99,14 @@ async def _tell(scope: Scope, arriving: Arriving, leaving: Leaving, found: Found
     await response(scope, arriving, leaving)
 
 
-def _shows_key(scope: Scope) -> bool:
-    """Counted by `web/api/asking.py` then: as the program it is, or as a failure of its address."""
-    return any(name == b"authorization" for name, _ in scope["headers"])
+async def _count(scope: Scope, rates: RateLimits) -> None:
+    """As the program whose key is shown, or by address: a key that does not count buys nobody another account.
+    Raises BadRequest (TOO_MANY_REQUESTS)."""
+    program = await calling_program(Request(scope))
+    if program is not None:
+        rates.request_by_client(str(program.id))
+    else:
+        rates.request_by_address(client_address(scope))
 
 
 def _note(scope: Scope, porter: Porter, arriving: Arriving, leaving: Leaving, *, seconds: float) -> None:
@@ -105,7 +114,7 @@ def _note(scope: Scope, porter: Porter, arriving: Arriving, leaving: Leaving, *,
     caller = scope["state"].get("caller")
     visit = Visit(
         request=scope["state"]["request_id"],
-        method=scope["method"][:16],
+        method=scope["state"]["method"][:16],
         route=route,
         status=leaving.status,
         seconds=seconds,

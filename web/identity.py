@@ -42,13 +42,13 @@ def rooms_of(request: Request) -> Rooms:
 # -- programs
 
 
-async def api_caller(request: Request) -> Caller:
-    """The program whose API key stands in `Authorization: Bearer` (RFC 6750 2.1). Raises NotLoggedIn."""
-    given = API_KEY.fullmatch(request.headers.get("authorization", "").strip())
-    caller = await rooms_of(request).office.by_api_key(given[1]) if given else None
-    if caller is None:
-        raise NotLoggedIn
-    return caller
+async def calling_program(request: Request) -> Caller | None:
+    """The program whose API key stands in `Authorization: Bearer` (RFC 6750 2.1), asked once per request."""
+    if not hasattr(request.state, "program"):
+        given = API_KEY.fullmatch(request.headers.get("authorization", "").strip())
+        request.state.program = await rooms_of(request).office.by_api_key(given[1]) if given else None
+    program: Caller | None = request.state.program
+    return program
 
 
 # -- people

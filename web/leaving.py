@@ -1,6 +1,7 @@
 """This file puts on every answer what protects who reads it.
 
 - A page or a file that sets a header of its own keeps it; everything else gets the strictest.
+- To HEAD goes the head alone (RFC 9110 9.3.2).
 - Where the body was not read to its end the connection is closed, or the rest would be taken for a request.
 """
 
@@ -38,6 +39,8 @@ class Leaving:
             self.status = message["status"]
             self._dress(MutableHeaders(scope=message))
         elif message["type"] == "http.response.body":
+            if self._scope["state"]["method"] == "HEAD":
+                message = {**message, "body": b""}
             self.size += len(message.get("body", b""))
         await self._send(message)
 

@@ -17,7 +17,7 @@ from limits.strategies import FixedWindowRateLimiter
 
 from web.bad_request import BadRequest, Fault
 
-FAILURES_PER_MINUTE = 20  # wrong API keys and refused log-ins of one address
+FAILURES_PER_MINUTE = 20  # refused log-ins and names that are not on the paper, of one address
 WAIT_FOR_A_PLACE = 2.0  # seconds, said in Retry-After
 
 
@@ -35,11 +35,11 @@ class RateLimits:
         self._count(self._requests, "client", client)
 
     def failure(self, address: str) -> None:
-        """A wrong key or password came from here."""
+        """A wrong password or name came from here."""
         self._counts.hit(self._failures, "failures", neighbourhood(address))
 
     def check_failures(self, address: str) -> None:
-        """Before a key or password is looked at. Raises BadRequest (TOO_MANY_REQUESTS)."""
+        """Before a password or name is looked at. Raises BadRequest (TOO_MANY_REQUESTS)."""
         if not self._counts.test(self._failures, "failures", neighbourhood(address)):
             raise self._refusal(self._failures, "failures", neighbourhood(address))
 

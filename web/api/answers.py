@@ -81,10 +81,13 @@ def invalid(wrong: ValidationError) -> BadRequest:
 
 def invalid_at(errors: list[dict[str, Any]]) -> BadRequest:
     shown = [
-        {"at": ".".join(str(part) for part in one.get("loc", ())), "what": str(one.get("msg", ""))[:200]}
+        {
+            "at": ".".join(str(part) for part in one.get("loc", ()))[:200],
+            "what": str(one.get("msg", ""))[:200],
+        }
         for one in errors[:20]
     ]
-    where = shown[0]["at"] if shown else "–"
+    where = (shown[0]["at"] if shown else "") or "body"
     return BadRequest(Fault.INVALID, data={"where": where}, members={"errors": shown})
 
 

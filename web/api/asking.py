@@ -10,9 +10,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from documents.office import Caller, NotAllowed
 from documents.rooms import Rooms
-from web.admission import client_address
+from web.arriving import media_type
+from web.bad_request import BadRequest, Fault
 from web.door import Porter
-from web.identity import NotLoggedIn, api_caller, rooms_of
+from web.identity import NotLoggedIn, calling_program, rooms_of
 
 BEARER = HTTPBearer(
     auto_error=False,
@@ -32,15 +33,11 @@ def porter_of(request: Request) -> Porter:
 
 
 async def program(request: Request, _: Bearer) -> Caller:
-    """Raises NotLoggedIn, BadRequest (TOO_MANY_REQUESTS)."""
-    rates = porter_of(request).rates
-    try:
-        caller = await api_caller(request)
-    except NotLoggedIn:
-        rates.request_by_address(client_address(request.scope))
-        raise
+    """Counted by the door already. Raises NotLoggedIn."""
+    caller = await calling_program(request)
+    if caller is None:
+        raise NotLoggedIn
     request.state.caller = caller
-    rates.request_by_client(str(caller.id))
     return caller
 
 
@@ -55,6 +52,14 @@ def asks(scope: str) -> Callable[[Caller], Awaitable[Caller]]:
     return ask
 
 
+def takes_json(request: Request) -> None:
+    """Raises BadRequest (MEDIA_TYPE): by what else it is, a body is not JSON that is merely wrong."""
+    kind, _, subtype = media_type(request.scope["headers"]).partition("/")
+    if kind != "application" or not (subtype == "json" or subtype.endswith("+json")):
+        raise BadRequest(Fault.MEDIA_TYPE, data={"wanted": "application/json"})
+
+
+Json = Annotated[None, Depends(takes_json)]
 Anyone = Annotated[Caller, Depends(program)]
 Reader = Annotated[Caller, Depends(asks("documents:read"))]
 Writer = Annotated[Caller, Depends(asks("documents:write"))]

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from documents.document import Disclosure, Document
+from documents.document import Disclosure, Document, NoSuchDocument
 from documents.intake import Arrival
 from documents.office import Caller
 from documents.rooms import Rooms
@@ -123,7 +123,10 @@ async def content(
     """Its ETag is the SHA-256 of the bytes. `Range` with one range is served, more are not."""
     found = await rooms.documents.get(caller, document)
     chosen = next((one for one in found.renditions if one.ordinal == rendition), None)
+    if rendition is not None and chosen is None:
+        raise NoSuchDocument(f"{document} rendition {rendition}")
     etag = f'"{chosen.sha256 if chosen else found.sha256}"'
+    check_match(request, etag)
     opened = rooms.documents.open(caller, found, rendition)
     unchanged = not_modified(request, etag)
     return unchanged or FileAnswer(opened, name=found.name, media_type=PDF, etag=etag)

@@ -51,6 +51,9 @@ class FileAnswer(Response):
             await send(
                 {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
             )
+            if scope["state"]["method"] == "HEAD":
+                await send({"type": "http.response.body", "body": b""})
+                return
             with await asyncio.to_thread(path.open, "rb") as file:
                 await _send_bytes(file, send, first=first, end=end)
 

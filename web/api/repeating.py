@@ -3,7 +3,8 @@
 - What a call makes has its identifier before it is made; whoever repeats a call that failed for a passing reason goes
   on with the same identifier, and so signs nothing twice.
 - An upload is compared by its digest, taken while it streams: the bytes of a replay are read, compared and dropped.
-- Answers that tell of a passing fault, or of a right that may yet be granted, are not kept.
+- Answers that tell of a passing fault, of a right that may yet be granted, or that the document was another when it
+  was read (`If-Match`), are not kept: nothing was made.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from web.bad_request import BadRequest, Fault
 from web.identity import rooms_of
 from web.problem import Found
 from web.problems import problem_for
-from web.telling import json_answer
+from web.telling import tell
 
 KEY = re.compile(r'"?([\x21\x23-\x7e]{1,255})"?')
 KEPT_HEADERS = ("content-type", "location", "etag", "content-language")
@@ -82,7 +83,7 @@ async def once(
         if found is None or _passes(found) or (streamed is not None and not streamed.whole):
             await rooms.once.release(caller, key)
             raise
-        response = json_answer(request, found)
+        response = tell(request, found)
     except BaseException:
         await asyncio.shield(rooms.once.release(caller, key))
         raise
@@ -101,7 +102,7 @@ def _key(request: Request) -> str | None:
 
 
 def _passes(found: Found) -> bool:
-    return found.retryable or found.status >= 500 or found.status in {403, 429}
+    return found.retryable or found.status >= 500 or found.status in {412, 429} or found.code == "not-allowed"
 
 
 async def _replay(answer: Answer, streamed: Streamed | None) -> Response:

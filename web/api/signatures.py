@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from documents.document import Document, RequestState, SigningRequest
 from documents.office import Caller, NotAllowed
+from documents.requests import RequestEnded
 from documents.rooms import Rooms
 from web.api import examples
 from web.api.answers import API, check_match, etag_of, shaped, signature_address
-from web.api.asking import Anyone, House, Reader, porter_of
+from web.api.asking import Anyone, House, Json, Reader, porter_of
 from web.api.documents import DocumentId
 from web.api.repeating import digest_of, once
 from web.api.schema import IDEMPOTENCY, PROBLEMS, json_of
@@ -46,6 +47,7 @@ async def sign(
     document: DocumentId,
     wish: Annotated[SignatureWish, Body(openapi_examples=WISHES)],
     caller: Anyone,
+    _: Json,
     rooms: House,
 ) -> Response:
     """201 when it is signed, or prepared (`to_sign` holds the bytes to be signed); 202 when it waits for the world.
@@ -78,9 +80,10 @@ async def complete(
     signature: RequestId,
     answer: Annotated[Completion, Body(examples=[examples.COMPLETION])],
     caller: Anyone,
+    _: Json,
     rooms: House,
 ) -> Response:
-    """The same answer again gives the same end; a wrong one changes nothing."""
+    """The same answer again gives the same end; a wrong one changes nothing. 409 where the request has ended unsigned."""
     if not caller.may("sign:certificate"):
         raise NotAllowed("sign:certificate")
 
@@ -110,8 +113,11 @@ async def cancel(signature: RequestId, caller: Anyone, rooms: House) -> Response
 
 
 def _answer(done: SigningRequest, *, made: bool) -> Response:
+    """Raises RequestEnded: what ended without a signature is never told as if there were one."""
+    if done.state.ended and done.state is not RequestState.DONE:
+        raise RequestEnded(done)
     ready = done.state is RequestState.DONE or (made and done.state is RequestState.PREPARED)
-    status = (201 if made else 200) if ready or done.state.ended else 202
+    status = (201 if made else 200) if ready else 202
     return shaped(SignatureShape.of(done), status, Location=signature_address(done.id))
 
 

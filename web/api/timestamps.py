@@ -1,18 +1,20 @@
 """Time-stamps: this file is the HTTP side of our time-stamp authority (RFC 3161 3.4).
 
 - By scope `timestamp`, or from a listed network, where clients such as `openssl ts` bring no key.
+- RFC 3161 asks nothing of a repeated request: without an `Idempotency-Key` each gets a token of its own.
 - What is wrong inside a request is told in a TimeStampResp, as the RFC says; what is wrong around it, as a problem.
 """
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from documents.office import Caller, NotAllowed
+from documents.office import Caller, CallerKind, NotAllowed
 from signing.timestamping.source import TimestampSource
+from storage.schema import SERVICE
 from web.admission import client_address, in_networks
 from web.api.asking import Bearer, House, program
 from web.api.repeating import digest_of, once
@@ -20,6 +22,7 @@ from web.api.schema import IDEMPOTENCY, PROBLEMS, bytes_of
 from web.arriving import FORM_LIMIT, media_type
 from web.bad_request import BadRequest, Fault
 
+BY_ADDRESS = UUID("5a0c2ad4-3c9f-5d1b-9d0e-6f1f0a3c8b77")  # a namespace (RFC 9562 6.5)
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 BODY = {
     "required": True,
@@ -44,8 +47,6 @@ async def stamp(request: Request, rooms: House, bearer: Bearer) -> Response:
     if media_type(request.scope["headers"]) != QUERY:
         raise BadRequest(Fault.MEDIA_TYPE, data={"wanted": QUERY})
     query = await request.body()
-    if caller is None:
-        return await _stamped(authority, query)
 
     async def work(_: UUID) -> Response:
         return await _stamped(authority, query)
@@ -53,9 +54,11 @@ async def stamp(request: Request, rooms: House, bearer: Bearer) -> Response:
     return await once(request, caller, digest_of(request, query), work)
 
 
-async def _caller(request: Request, bearer: Bearer, networks: tuple[str, ...]) -> Caller | None:
-    if "authorization" not in request.headers and in_networks(client_address(request.scope), networks):
-        return None
+async def _caller(request: Request, bearer: Bearer, networks: tuple[str, ...]) -> Caller:
+    """Who shows no key is known by address: nobody's `Idempotency-Key` gets the answer that was given to another."""
+    address = client_address(request.scope)
+    if "authorization" not in request.headers and in_networks(address, networks):
+        return Caller(uuid5(BY_ADDRESS, address), SERVICE, CallerKind.CLIENT, address, "", "")
     caller = await program(request, bearer)
     if not caller.may("timestamp"):
         raise NotAllowed("timestamp")

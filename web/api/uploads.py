@@ -39,6 +39,8 @@ async def read_upload(request: Request, fields: set[str]) -> Upload:
     if media_type(request.scope["headers"]) == "multipart/form-data":
         return await _from_form(request, fields)
     given = dict(request.query_params)
+    if len(given) != len(request.query_params.multi_items()):
+        raise BadRequest(Fault.INVALID, data={"where": "query"})  # which of two is meant is never guessed
     name = given.pop("name", None) or _announced(request) or UNNAMED
     _check_fields(given, fields)
     kind = request.headers.get("content-type", PDF)

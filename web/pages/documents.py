@@ -85,7 +85,8 @@ async def upload(request: Request, caller: Official, rooms: House) -> Response:
     if form.file is None or not form.file_name:
         return await again(say(NO_FILE, language(request)), 422)
     arrival = Arrival(
-        form.file_name or UNNAMED, form.media_type or PDF, disclosure=Disclosure(filled.disclosure),
+        # A browser guesses the type by the name; the bytes say what it is.
+        form.file_name or UNNAMED, PDF, disclosure=Disclosure(filled.disclosure),
         subject=filled.subject or None, number=filled.number or None,
     )  # fmt: skip
     try:

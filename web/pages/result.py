@@ -87,7 +87,7 @@ TELLINGS: Mapping[RequestState, Telling] = {
         (UNCHANGED, N_("Hãy báo cho người quản trị; có thể ký lại từ đầu.")),
     ),
 }  # fmt: skip
-CANCELLED = Telling(N_("Đã hủy việc ký"), N_("Yêu cầu ký đã được hủy. Văn bản chưa được ký."), (UNCHANGED,))
+CANCELLED = Telling(N_("Đã hủy việc ký"), N_("Văn bản chưa được ký."), (UNCHANGED,))
 CANCELLED_LABEL = Label(CANCELLED.heading, "none", "circle")
 
 STEPS = (

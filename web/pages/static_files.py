@@ -13,6 +13,8 @@ from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 
+from web.bad_request import BadRequest, Fault
+
 STATIC = Path(__file__).parent.parent / "static"
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -55,7 +57,7 @@ def digest() -> str:
 def static_file(request: Request, of: str, name: str) -> Response:
     file = files().get(name)
     if file is None:
-        return Response(status_code=404)
+        raise BadRequest(Fault.NOT_FOUND)
     headers = {
         "Cache-Control": FOR_EVER if of == digest() else "no-cache",
         "X-Content-Type-Options": "nosniff",
