@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from documents.rooms import Rooms
 from tests.rooms.web.rooms import People, Wishes, open_rooms, settle
 from web.app import SERVER, build
+from web.punctual import HEAD_WITHIN, Punctual
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -94,16 +95,17 @@ class Served:
 
 @pytest.fixture
 def serve(wishes: Wishes) -> Iterator[Callable[..., Served]]:
-    """Starts the API, once, with `piece_within` seconds for each piece of a body."""
+    """Starts the API, once, with `piece_within` seconds for each piece of a body, `head_within` for a request's head."""
     stop: list[Callable[[], None]] = []
 
-    def start(*, piece_within: float = 30.0) -> Served:
+    def start(*, piece_within: float = 30.0, head_within: float = HEAD_WITHIN) -> Served:
         started, keys, servers = threading.Event(), list[str](), list[uvicorn.Server]()
         listening = socket.create_server(("127.0.0.1", 0))
 
         async def main() -> None:
             app = build(lambda: open_rooms(wishes), write_log=lambda _: None, piece_within=piece_within)
-            server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", **SERVER))
+            options = SERVER | {"http": type("Quick", (Punctual,), {"head_within": head_within})}
+            server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", **options))
             servers.append(server)
             serving = asyncio.create_task(server.serve(sockets=[listening]))
             while not server.started and not serving.done():

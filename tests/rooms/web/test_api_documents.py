@@ -37,6 +37,12 @@ async def test_bytes_alone_are_a_document(api: Api) -> None:
     assert shown["code"] in shown["verify_at"]
 
 
+async def test_a_name_given_twice_is_refused(api: Api) -> None:
+    answer = await api.http.post("/api/v1/documents?name=a.pdf&name=b.pdf", content=letter(), headers=PDF)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+    assert api.left_behind() == []
+
+
 async def test_a_form_is_a_document_too(api: Api) -> None:
     paper = letter()
     answer = await api.http.post(
@@ -56,6 +62,9 @@ async def test_the_bytes_come_back_whole_or_in_one_range(api: Api) -> None:
     address = f"/api/v1/documents/{shown['id']}/content"
     whole = await api.http.get(address)
     assert (whole.status_code, whole.content) == (200, paper)
+    missing = await api.http.get(address, params={"rendition": 7}, headers={"If-None-Match": "*"})
+    assert missing.status_code == 404
+    assert (await api.http.get(address, headers={"If-Match": '"other"'})).status_code == 412
     assert whole.headers["etag"] == f'"{shown["sha256"]}"'
     assert whole.headers["content-disposition"].startswith("attachment; filename=")
     for asked, expected in {

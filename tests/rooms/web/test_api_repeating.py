@@ -82,6 +82,33 @@ async def test_a_refusal_is_repeated_too_and_marked(api: Api) -> None:
     assert other.json()["code"] == "other-body"
 
 
+async def test_a_document_that_changed_meanwhile_burns_no_key(api: Api) -> None:
+    shown = (await api.http.post("/api/v1/documents", content=letter(), headers=PDF)).json()
+    address = f"/api/v1/documents/{shown['id']}/signatures"
+    wish = {"key": "con-dau", "level": "B-B"}
+    old = await api.http.post(address, json=wish, headers=KEY | {"If-Match": '"old"'})
+    assert (old.status_code, old.json()["code"]) == (412, "changed")
+    new = await api.http.post(address, json=wish, headers=KEY | {"If-Match": old.headers["etag"]})
+    assert new.status_code == 201, new.text
+
+
+async def test_a_key_that_refused_refuses_again(api: Api) -> None:
+    shown = (await api.http.post("/api/v1/documents", content=letter(), headers=PDF)).json()
+    address = f"/api/v1/documents/{shown['id']}/signatures"
+    for name, status, code in (
+        ("dau-thoi-gian", 403, "key-wrong-purpose"),
+        ("khong-co", 404, "no-such-key"),
+    ):
+        ask = {"json": {"key": name, "level": "B-B"}, "headers": {"Idempotency-Key": name}}
+        first, second = await api.http.post(address, **ask), await api.http.post(address, **ask)  # type: ignore[arg-type]
+        assert (first.status_code, first.json()["code"]) == (status, code)
+        assert second.content == first.content
+        assert second.headers["idempotent-replayed"] == "true"
+    # None of it keeps the document from who may sign.
+    signed = await api.http.post(address, json={"key": "con-dau", "level": "B-B"})
+    assert signed.status_code == 201, signed.text
+
+
 async def test_a_passing_fault_lets_the_key_go(api: Api) -> None:
     paper = letter()
     putting = api.rooms.intake._store.working.put

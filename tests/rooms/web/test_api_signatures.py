@@ -78,6 +78,8 @@ async def test_nobody_else_completes_or_cancels_it(api: Api) -> None:
     assert (await api.http.delete(address, headers=api.as_other())).status_code == 404
     cancelled = await api.http.delete(address)
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "REFUSED")
+    late = await api.http.post(f"{address}/completion", json={"signature": "AAAA"})
+    assert (late.status_code, late.json()["code"], late.json()["state"]) == (409, "request-ended", "REFUSED")
     again = await api.http.delete(address)
     assert (again.status_code, again.json()["code"]) == (409, "request-ended")
 

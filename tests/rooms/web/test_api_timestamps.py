@@ -42,6 +42,13 @@ async def test_openssl_asks_and_believes(wishes: Wishes, tmp_path: Path) -> None
             "-verify", "-data", tmp_path / "data", "-in", tmp_path / "reply", "-CAfile", tmp_path / "root.pem"
         )
         assert "OK" in verified
+        # Each question has its own answer, unless it says that it is the same question.
+        assert (await api.http.post("/tsa", content=query, headers=QUERY)).content != answer.content
+        key = {"Idempotency-Key": "mot"}
+        first = await api.http.post("/tsa", content=query, headers=QUERY | key)
+        again = await api.http.post("/tsa", content=query, headers=QUERY | key)
+        assert again.content == first.content and again.headers["idempotent-replayed"] == "true"
+        told(await api.http.post("/tsa", content=b"y", headers=QUERY | key), 422, "other-body")
         # What is wrong in the question is told in the answer, as the RFC says.
         junk = await api.http.post("/tsa", content=b"junk", headers=QUERY)
         assert junk.status_code == 200 and junk.content[:1] == b"\x30"

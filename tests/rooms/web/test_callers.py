@@ -120,6 +120,10 @@ async def test_too_many_requests_are_told_when_to_come_again(wishes: Wishes) -> 
             wrong = {"Authorization": f"Bearer antin_{number:040}"}
             guesses.append((await api.http.get("/api/v1/documents", headers=wrong)).status_code)
         assert guesses[0] == 401 and guesses[-1] == 429
+        # No header buys another account: not on the pages, and not where nobody asks for a key.
+        for place in ("/v", "/api/v1/docs", "/api/v1/nothing"):
+            assert (await api.http.get(place, headers={"Authorization": "x"})).status_code == 429, place
+        told(await api.http.get("/v"), 429, "too-many-requests")
 
 
 async def test_probes_tell_strangers_little(wishes: Wishes) -> None:

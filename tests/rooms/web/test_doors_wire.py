@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -129,6 +130,19 @@ async def test_forwarded_headers_are_believed_from_our_proxies_alone(wishes: Wis
         assert '"client": "198.51.100.7"' in api.log[-1]
 
 
+def test_a_connection_without_a_request_is_closed(serve: Serve) -> None:
+    served = serve(head_within=0.3)
+    for begun in (b"", b"GET /healthz HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /heal"):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+            connection.sendall(begun)
+            while connection.recv(65536):  # ends when the server closes, and not before
+                continue
+    # Who has asked has all the time that an answer takes.
+    paper = letter()
+    asked = request(served, "Content-Type: application/pdf", f"Content-Length: {len(paper)}")
+    assert status(served.exchange(asked, paper)) == 201
+
+
 async def test_many_ranges_are_as_none(api: Api) -> None:
     paper = letter()
     shown = await upload(api, paper)
@@ -142,9 +156,32 @@ async def test_other_methods_and_places_are_told_apart(api: Api) -> None:
         told(await api.http.request(method, "/api/v1/documents"), 405, "method-not-allowed")
     for method in ("TRACE", "CONNECT", "BREW"):
         assert (await api.http.request(method, "/api/v1/documents")).status_code == 405
+    document = (await upload(api))["id"]
+    for place, allowed in (
+        ("/api/v1/documents", "HEAD, GET, POST"),
+        (f"/api/v1/documents/{document}", "HEAD, GET"),
+        (f"/api/v1/signatures/{document}", "HEAD, GET, DELETE"),
+        ("/tsa", "POST"),
+        ("/v", "HEAD, GET, POST"),
+    ):
+        assert (await api.http.put(place)).headers["allow"] == allowed
     told(await api.http.get("/api/v1/nothing"), 404, "not-found")
+    told(await api.http.get("/static/0/nothing.css"), 404, "not-found")
     told(await api.http.get("/api/v1/documents/not-a-uuid"), 422, "invalid")
     told(await api.http.get("/api/v1/documents/"), 404, "not-found")
+
+
+async def test_what_can_be_got_can_be_asked_about(api: Api) -> None:
+    document = f"/api/v1/documents/{(await upload(api))['id']}"
+    for place in (document, f"{document}/content", "/api/v1/keys", "/healthz", "/v"):
+        whole, head = await api.http.get(place), await api.http.head(place)
+        assert (head.status_code, head.content) == (whole.status_code, b"") == (200, b"")
+        for name in ("content-length", "content-type", "etag"):
+            assert head.headers.get(name) == whole.headers.get(name), (place, name)
+        assert '"HEAD"' in api.log[-1]
+    told_head = await api.http.head("/api/v1/nothing")
+    assert (told_head.status_code, told_head.content) == (404, b"")
+    assert (await api.http.head("/tsa")).status_code == 405
 
 
 async def test_every_answer_protects_who_reads_it(api: Api) -> None:
@@ -163,7 +200,16 @@ async def test_json_is_small_and_plain(api: Api) -> None:
     json = {"Content-Type": "application/json"}
     told(await api.http.post(address, content=b"{" * 100_000, headers=json), 422, "invalid")
     told(await api.http.post(address, content=b"[" * 2_000_000, headers=json), 422, "invalid")
-    told(await api.http.post(address, content=b'"' + b"x" * (5 << 20), headers=json), 413, "body-too-large")
+    large = await api.http.post(address, content=b'"' + b"x" * (5 << 20), headers=json)
+    told(large, 413, "body-too-large")
+    assert "–" not in large.json()["detail"]
+    wide = await api.http.post(address, content=b'{"%s": 1}' % (b"k" * 1_000_000), headers=json)
+    told(wide, 422, "invalid")
+    assert len(wide.content) < 4000
+    for media in ("text/plain", "application/xml", "application/x-www-form-urlencoded", ""):
+        for place in (address, f"/api/v1/signatures/{shown['id']}/completion"):
+            answer = await api.http.post(place, content=b"{}", headers={"Content-Type": media})
+            told(answer, 415, "media-type")
     told(await api.http.post(address, content=b'{"key": "\xff"}', headers=json), 422, "invalid")
     told(await api.http.post("/api/v1/verifications", content=b"{}", headers=json), 422, "invalid")
     told(await api.http.post("/api/v1/verifications", content=b"x", headers={"Content-Type": "text/plain"}), 415,
