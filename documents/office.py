@@ -206,16 +206,16 @@ class Office:
         now = self._clock()
         # Halves of letters and control characters are in nobody's name, and no database takes them.
         name = "".join(c for c in login[:200].strip().casefold() if c.isprintable())[:64]
-        row = await self._db.transact(WHOLE_SERVICE, lambda s: _login_facts(s, name))
-        if row and row.locked_until and row.locked_until > now:
-            raise LogInRefused((row.locked_until - now).total_seconds())
-        usable = row is not None and row.hash is not None and not row.disabled
+        row = await self._db.transact(WHOLE_SERVICE, lambda s: _begin_log_in(s, name, now))
+        wait = (row.locked_until - now).total_seconds() if row and row.locked_until else 0.0
+        usable = row is not None and row.hash is not None and not row.disabled and wait <= 0
         hashed = row.hash if usable and row and row.hash else self._nobody
         # Beside the event loop: it is meant to take long.
         matches = await asyncio.to_thread(self._matches, hashed, password)
         if not (matches and usable and row):
-            wait = await self._db.transact(WHOLE_SERVICE, lambda s: _note_failure(s, name, now))
-            raise LogInRefused(wait)
+            if wait <= 0:
+                await self._db.transact(WHOLE_SERVICE, lambda s: _note_failure(s, name, now))
+            raise LogInRefused(max(0.0, wait))
         token = secrets.token_urlsafe(32)
 
         def work(session: Session) -> None:
@@ -349,24 +349,24 @@ class _LogIn:
     disabled: bool
 
 
-def _login_facts(session: Session, login: str) -> _LogIn | None:
-    row = session.scalar(select(PersonRow).where(PersonRow.login == login))
+def _begin_log_in(session: Session, login: str, now: datetime) -> _LogIn | None:
+    """Counted as a failure until it has succeeded: a hundred tries at the same moment are a hundred tries."""
+    row = session.scalar(select(PersonRow).where(PersonRow.login == login).with_for_update())
     if row is None:
         return None
-    return _LogIn(row.id, row.agency, row.password_hash, row.locked_until, row.disabled_at is not None)
+    found = _LogIn(row.id, row.agency, row.password_hash, row.locked_until, row.disabled_at is not None)
+    if row.locked_until is None or row.locked_until <= now:
+        row.failures += 1
+        over = row.failures - FREE_TRIES
+        if over > 0:
+            row.locked_until = now + min(timedelta(seconds=2 ** min(over, 12)), LONGEST_WAIT)
+    return found
 
 
-def _note_failure(session: Session, login: str, now: datetime) -> float:
-    """Seconds until the next try counts; the same for names that nobody has."""
+def _note_failure(session: Session, login: str, now: datetime) -> None:
     row = session.scalar(select(PersonRow).where(PersonRow.login == login))
-    if row is None:
-        return 0.0
-    row.failures += 1
-    over = row.failures - FREE_TRIES
-    if over > 0:
-        row.locked_until = now + min(timedelta(seconds=2 ** min(over, 12)), LONGEST_WAIT)
-    _tell(session, _person(row), "person.log-in-refused", at=now, by="unknown")
-    return 0.0
+    if row is not None:
+        _tell(session, _person(row), "person.log-in-refused", at=now, by="unknown")
 
 
 def _tell(session: Session, person: Person, kind: str, *, at: datetime, by: str) -> None:

@@ -22,7 +22,8 @@ from storage.identifiers import uuid7
 from storage.schema import IdempotencyRow
 
 KEPT_FOR = timedelta(hours=72)
-TAKEN_OVER_AFTER = timedelta(seconds=60)
+TAKEN_OVER_AFTER = timedelta(seconds=60)  # by another process
+Name = tuple[UUID, UUID, bytes]
 
 
 class OtherBody(Exception):
@@ -55,11 +56,12 @@ class Begun:
 class Once:
     def __init__(self, db: Database, clock: Callable[[], datetime], *, started_at: datetime) -> None:
         self._db, self._clock, self._started_at = db, clock, started_at
+        self._at_work: set[Name] = set()  # in this process: a large upload is at work however long it takes
 
     async def begin(self, caller: Caller, key: str, request_digest: bytes) -> Begun:
         """Raises OtherBody, InProgress."""
         now = self._clock()
-        name = (caller.agency, caller.id, _hash(key))
+        name = _name(caller, key)
 
         def work(session: Session) -> Begun:
             row = session.get(IdempotencyRow, name, with_for_update=True)
@@ -84,28 +86,37 @@ class Once:
                 raise OtherBody
             if row.status is not None:
                 return Begun(row.resource, Answer(row.status, row.headers or {}, row.body or b""))
+            if name in self._at_work:
+                raise InProgress
             if row.created_at >= self._started_at and row.created_at > now - TAKEN_OVER_AFTER:
                 raise InProgress
             row.created_at = now
             return Begun(row.resource, None)
 
-        return await self._db.transact(caller.agency, work)
+        begun = await self._db.transact(caller.agency, work)
+        if begun.answer is None:
+            self._at_work.add(name)
+        return begun
 
     async def finish(self, caller: Caller, key: str, answer: Answer) -> None:
-        """Keeps the answer for repetitions. Answers that tell of a passing fault are not given here: see forget."""
+        """Keeps the answer for repetitions. Answers that tell of a passing fault are not given here: see release."""
+        name = _name(caller, key)
+        self._at_work.discard(name)
 
         def work(session: Session) -> None:
-            row = session.get_one(IdempotencyRow, (caller.agency, caller.id, _hash(key)))
+            row = session.get_one(IdempotencyRow, name)
             row.status, row.headers, row.body = answer.status, dict(answer.headers), answer.body
 
         await self._db.transact(caller.agency, work)
 
     async def release(self, caller: Caller, key: str) -> None:
         """The call failed for a passing reason: its retry may go on at once, with the same identifier."""
+        name = _name(caller, key)
+        self._at_work.discard(name)
         long_ago = self._clock() - TAKEN_OVER_AFTER - timedelta(seconds=1)
 
         def work(session: Session) -> None:
-            row = session.get(IdempotencyRow, (caller.agency, caller.id, _hash(key)))
+            row = session.get(IdempotencyRow, name)
             if row is not None and row.status is None:
                 row.created_at = long_ago
 
@@ -118,5 +129,5 @@ class Once:
         )
 
 
-def _hash(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+def _name(caller: Caller, key: str) -> Name:
+    return caller.agency, caller.id, hashlib.sha256(key.encode()).digest()

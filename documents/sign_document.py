@@ -25,7 +25,7 @@ from documents.requests import OUTSIDE, Held, RequestEnded, Requests
 from documents.signer_check import CertificateRefused, Checked, KeyRefused
 from documents.signing_steps import SigningSteps
 from documents.wish import SignWish
-from hsm.key import KeyDescription, Purpose
+from hsm.key import KeyDescription, NoSuchKey, Purpose
 from signing.longterm import TokenDoesNotFit
 from signing.pades import AnswerDoesNotFit, CannotSign, NotThePreparedFile
 from signing.timestamping.source import TimestampUnavailable
@@ -132,7 +132,9 @@ class SignDocument:
             if held.state is RequestState.REVOCATION_PENDING:
                 return await self._steps.augment(held)
             return await self._five_steps(held)
-        except (CannotSign, CertificateRefused, KeyRefused, NotAllowed, *OUR_FAULTS) as refused:
+        except (CannotSign, CertificateRefused, KeyRefused, NoSuchKey, NotAllowed, *OUR_FAULTS) as refused:
+            if isinstance(refused, NoSuchKey) and held.prepared is not None:
+                raise  # it was there when the bytes were prepared: it may come back, or their time runs out
             # What step 1 kept gets its name, whatever comes of it.
             await self._progress.received(held)
             state = RequestState.FAILED if isinstance(refused, OUR_FAULTS) else RequestState.REFUSED

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 
-from documents.office import CallerKind, LogInRefused, NameTaken, NoSuchPerson
+from documents.office import CallerKind, LogInRefused, NameTaken, NoSuchPerson, Office
 from tests.rooms.documents.desk import Desk
 
 PASSWORD = "mật khẩu của cuộc thử"
@@ -59,6 +62,33 @@ async def test_who_guesses_waits_longer_and_longer(desk: Desk) -> None:
     assert 0 < waits.value.retry_after <= 15 * 60
     desk.clock.move(timedelta(minutes=16))
     assert await desk.office.log_in("an", PASSWORD)
+
+
+async def test_many_guesses_at_once_are_as_many_as_one_after_the_other(desk: Desk) -> None:
+    await person(desk)
+    tries = ["sai"] * 20 + [PASSWORD] + ["sai"] * 20
+    ends = await asyncio.gather(*(desk.office.log_in("an", one) for one in tries), return_exceptions=True)
+    assert all(isinstance(one, LogInRefused) for one in ends)
+
+
+class Counting(PasswordHasher):
+    """What takes long in a log-in, counted."""
+
+    verified = 0
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        self.verified += 1
+        return super().verify(hash, password)
+
+
+async def test_who_must_wait_is_answered_as_slowly_as_nobody(desk: Desk) -> None:
+    await person(desk)
+    hasher = Counting(time_cost=1, memory_cost=64, parallelism=1)
+    office = Office(desk.db, desk.clock, hasher=hasher)
+    for tries, login in enumerate(["an"] * 6 + ["ai"], 1):
+        with pytest.raises(LogInRefused):
+            await office.log_in(login, "sai")
+        assert hasher.verified == tries
 
 
 async def test_nobody_has_no_password(desk: Desk) -> None:

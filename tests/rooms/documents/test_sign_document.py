@@ -276,8 +276,11 @@ async def test_what_is_refused_has_its_reason_and_touches_no_key(desk: Desk) -> 
         assert (ended.state, (ended.problem or {})["reason"]) == (RequestState.REFUSED, str(reason))
         assert await desk.intents(request) == []
     assert (await desk.documents.get(desk.caller, document)).state is DocumentState.UPLOADED
+    request = desk.id()
     with pytest.raises(NoSuchKey):
-        await desk.ask(document, "khong-co", request=desk.id())
+        await desk.ask(document, "khong-co", request=request)
+    assert (await desk.request(request)).state is RequestState.REFUSED  # or the document would wait for ever
+    await desk.ask(document, "con-dau", request=desk.id())
 
 
 async def test_who_may_not_sign(desk: Desk) -> None:
