@@ -1,7 +1,8 @@
 """What goes on by itself while the service runs: this file begins recovery, sweeps, the audit trail and durable work.
 
 - Recovery comes first, and runs the same code as the first call.
-- The engine of durable work starts beside the first requests: until then, and if it cannot start, sweeps do its work.
+- The engine of durable work starts beside the first requests: until then, and while it cannot start, sweeps do its work.
+- What fails here at the start is tried again: a database that comes a minute later finds everything going on by itself.
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ log = logging.getLogger("antin")
 async def begin(jobs: Jobs, house: House, parts: Parts, *, orphaned: bool) -> None:
     """Recovery first, then the sweeps and the durable work."""
     rooms, sweeping = house.rooms, house.sweeping
-    await sweeping.take_up(orphaned=orphaned)
+    try:
+        await sweeping.take_up(orphaned=orphaned)
+    except Exception:
+        log.exception(
+            "recovery could not be done at the start: what was held is taken up when its lease is over"
+        )
     jobs.handle(GO_ON, sweeping.go_on)
     jobs.every(60, "clock.measure", parts.guard.measure)
     jobs.every(20, "audit.sequence", _sequencer(parts).run)

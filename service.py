@@ -332,8 +332,13 @@ class Parts:
 
     async def _later(self, request: UUID) -> None:
         """Where no durable work is done (a command beside the service) the service's next sweep finds it."""
-        if self.jobs is not None and self.jobs.started:
+        if self.jobs is None or not self.jobs.started:
+            return
+        try:
             await self.jobs.enqueue(chores.GO_ON, request, {"request": str(request)})
+        except Exception:
+            # The request stands as it is told: it is not to fail for what a sweep does as well.
+            log.warning("request %s is left to the sweep", request, exc_info=True)
 
     async def _counts(self) -> Mapping[str, float]:
         return await counts(self.db) | (await self.jobs.counts() if self.jobs else {})

@@ -38,6 +38,7 @@ Handler = Callable[[dict[str, str]], Awaitable[datetime | None]]
 WORKFLOW = "antin.job"
 QUEUE = "antin"
 AT_ONCE = 8
+ENGINE_AGAIN = 60.0  # seconds
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 3600.0  # seconds, after a handler that raised
 GRACE = 5.0  # seconds that running handlers have when the service stops
 REMEMBERED = timedelta(days=7)  # for as long a finished job is not begun again by its identifier
@@ -56,6 +57,7 @@ class Jobs:
         self._intervals = Intervals()
         self._running: set[concurrent.futures.Future[datetime | None]] = set()
         self._lock, self._stopping, self._failures = threading.Lock(), False, 0
+        self._starting = threading.RLock()
         self._database: JobsDatabase | None = None
         self._engine: type[DBOS] | None = None
         self._owns_engine = False
@@ -70,11 +72,13 @@ class Jobs:
         self._intervals.every(seconds, name, work)
 
     async def start(self) -> None:
-        """Takes up what waits. About a second and a half: the engine is imported here. Raises DatabaseUnavailable."""
+        """Takes up what waits. About a second and a half: the engine is imported here. Raises what keeps the engine from
+        starting; work of every minute is done all the same, and the engine is tried again every minute."""
         self._loop, self._stopping = asyncio.get_running_loop(), False
-        await asyncio.to_thread(self._launch)
+        self._intervals.every(ENGINE_AGAIN, "jobs.engine", self._try)
         self._intervals.every(REMEMBERED.total_seconds() / 24, "jobs.forget", self._forget)
         self._intervals.start()
+        await self._try()
 
     @property
     def started(self) -> bool:
@@ -104,23 +108,30 @@ class Jobs:
 
     async def stop(self) -> None:
         """Running handlers have a few seconds to end; what does not is done again at the next start."""
-        await self._intervals.stop()
         self._stopping = True
+        await self._intervals.stop()
         await asyncio.to_thread(self._wait)
         await asyncio.to_thread(self._end)
+
+    async def _try(self) -> None:
+        if not self.started:
+            await asyncio.to_thread(self._launch)
 
     # -- in threads
 
     def _launch(self) -> None:
-        if not _ENGINE.acquire(blocking=False):
-            raise DatabaseUnavailable("this process does other jobs already: its engine is one")
-        self._owns_engine = True
-        try:
-            self._database = JobsDatabase(self._url, self._password_file)
-            self._engine = self._launch_engine(self._database)
-        except BaseException:
-            self._end()
-            raise
+        with self._starting:  # a stop waits for an engine that is just being started
+            if self.started or self._stopping:
+                return
+            if not _ENGINE.acquire(blocking=False):
+                raise DatabaseUnavailable("this process does other jobs already: its engine is one")
+            self._owns_engine = True
+            try:
+                self._database = JobsDatabase(self._url, self._password_file)
+                self._engine = self._launch_engine(self._database)
+            except BaseException:
+                self._end()
+                raise
 
     def _launch_engine(self, database: JobsDatabase) -> type[DBOS]:
         from dbos import DBOS
@@ -196,17 +207,18 @@ class Jobs:
             time.sleep(0.01)
 
     def _end(self) -> None:
-        if not self._owns_engine:
-            return
-        from dbos import DBOS
+        with self._starting:
+            if not self._owns_engine:
+                return
+            from dbos import DBOS
 
-        self._engine = None
-        DBOS.destroy(destroy_registry=True)
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-        self._owns_engine = False
-        _ENGINE.release()
+            self._engine = None
+            DBOS.destroy(destroy_registry=True)
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+            self._owns_engine = False
+            _ENGINE.release()
 
     def _hurry(self) -> None:
         engine = self._engine

@@ -179,6 +179,7 @@ async def test_one_process_a_host_does_the_jobs(sqlite_url: str) -> None:
     await first.start()
     with pytest.raises(DatabaseUnavailable):
         await second.start()
+    await second.stop()
     await first.stop()
 
 
@@ -203,3 +204,24 @@ async def test_its_database_is_durable_and_holds_no_pickle(sqlite_url: str, tmp_
     connection.close()
     assert stored
     assert all(text.startswith("{") and kind == "antin_json" for text, kind in stored)
+
+
+async def test_work_of_every_minute_does_not_wait_for_the_engine(sqlite_url: str) -> None:
+    """The audit trail, the clock and the sweeps go on though no durable work can be done; that begins when it can."""
+    clock, done = SteerableClock(), asyncio.Event()
+
+    async def sweep() -> None:
+        done.set()
+
+    first, second = Jobs(sqlite_url, "1", clock=clock), Jobs(sqlite_url, "1", clock=clock)
+    second.every(60, "sweep", sweep)
+    await first.start()
+    with pytest.raises(DatabaseUnavailable):
+        await second.start()
+    async with asyncio.timeout(30):
+        await done.wait()
+    assert not second.started
+    await first.stop()
+    await second._try()  # as every minute
+    assert second.started
+    await second.stop()
