@@ -33,6 +33,14 @@ def letter(text: str = "Cong hoa xa hoi chu nghia Viet Nam", *, pages: int = 1, 
     return out.getvalue()
 
 
+def locked(password: str = "mật khẩu", *, pages: int = 2) -> bytes:
+    """A letter that opens with a password only (AES-256)."""
+    with pikepdf.open(BytesIO(letter(pages=pages))) as pdf:
+        out = BytesIO()
+        pdf.save(out, encryption=pikepdf.Encryption(owner=password, user=password, R=6))
+    return out.getvalue()
+
+
 def _scan(pdf: pikepdf.Pdf, weight: int) -> pikepdf.Stream:
     """Grey noise, which no compression makes smaller."""
     height = 100

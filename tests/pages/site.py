@@ -7,6 +7,7 @@ WCAG AA by axe, nothing asked of another host, nothing wrong in the console.
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import socket
 import threading
@@ -111,6 +112,32 @@ class Site:
         code = self.run(self.rooms.results.code_for(self.world.chairman.caller, document))
         assert code is not None
         return code.text
+
+
+def brought(site: Site, content: bytes) -> str:
+    """Where the answer to a file stands that somebody has brought."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    found = site.run(site.rooms.verifying.bring(chunks(), name="van-ban.pdf", declared_size=None))
+    return f"/v/tep/{found.token}"
+
+
+def drop(page: Page, name: str, content: bytes, *, kind: str = "application/pdf") -> None:
+    """A file out of the desktop, let go over the frame."""
+    page.evaluate(
+        """([name, content, kind]) => {
+            const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+            const held = new DataTransfer();
+            held.items.add(new File([bytes], name, {type: kind}));
+            const frame = document.querySelector("[data-drop]");
+            for (const what of ["dragenter", "dragover", "drop"]) {
+                frame.dispatchEvent(new DragEvent(what, {dataTransfer: held, bubbles: true, cancelable: true}));
+            }
+        }""",
+        [name, base64.b64encode(content).decode(), kind],
+    )
 
 
 @contextmanager

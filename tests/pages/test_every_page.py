@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from documents.document import Disclosure, Document
-from tests.pages.site import Kind, Site, Visitor
+from tests.pages.site import Kind, Site, Visitor, brought
 from tests.papers import letter
 
 KINDS = [
@@ -34,14 +34,6 @@ def papers(site: Site) -> Papers:
         site.signed(),
         site.signed(Disclosure.RESTRICTED),
     )
-
-
-def brought(site: Site, content: bytes) -> str:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield content
-
-    found = site.run(site.rooms.verifying.bring(chunks(), name="van-ban.pdf", declared_size=None))
-    return f"/v/tep/{found.token}"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
