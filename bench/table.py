@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 RATES = {"/s"}
@@ -37,6 +37,25 @@ def interleaved(rounds: int, *contestants: Callable[[], object]) -> list[float]:
         for mine, contestant in zip(times, contestants, strict=True):
             begun = time.perf_counter()
             contestant()
+            if round_number:
+                mine.append((time.perf_counter() - begun) * 1000)
+    return [statistics.median(mine) for mine in times]
+
+
+async def interleaved_async(
+    rounds: int,
+    *contestants: Callable[[], Coroutine[object, object, object]],
+    between: Callable[[], object] = lambda: None,
+    warm: bool = False,
+) -> list[float]:
+    """The same in one event loop. `between` clears up before each call and is not counted; what is `warm` already is
+    counted from the first round on."""
+    times: list[list[float]] = [[] for _ in contestants]
+    for round_number in range(warm, rounds + 1):
+        for mine, contestant in zip(times, contestants, strict=True):
+            between()
+            begun = time.perf_counter()
+            await contestant()
             if round_number:
                 mine.append((time.perf_counter() - begun) * 1000)
     return [statistics.median(mine) for mine in times]

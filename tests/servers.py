@@ -27,6 +27,10 @@ from urllib.parse import urlsplit
 SECONDS = 60.0
 
 
+class Missing(RuntimeError):
+    """The server's program is not on this machine."""
+
+
 @dataclass(frozen=True)
 class S3Server:
     endpoint: str  # host:port
@@ -200,7 +204,7 @@ def _minio_program() -> str:
     for one in (os.environ.get("ANTIN_MINIO"), shutil.which("minio"), *built):
         if one and os.access(one, os.X_OK):
             return one
-    raise RuntimeError("MinIO's server is missing: scripts/test builds it, ANTIN_MINIO names it")
+    raise Missing("MinIO's server is missing: scripts/test builds it, ANTIN_MINIO names it")
 
 
 def _postgresql_programs() -> Path:
@@ -210,4 +214,4 @@ def _postgresql_programs() -> Path:
     on_path = shutil.which("initdb")
     for one in [*found, *([Path(on_path)] if on_path else [])]:
         return one.parent
-    raise RuntimeError("PostgreSQL's server is missing: install the package postgresql")
+    raise Missing("PostgreSQL's server is missing: install the package postgresql")
