@@ -25,7 +25,7 @@ from signing.longterm import (
     prepare_archive_timestamp,
 )
 from signing.pdf.opening import NotOpened
-from signing.prepared import Hole
+from signing.prepared import Hole, PreparedSignature
 from signing.profile import Level
 from signing.timestamping.token import read_token
 from tests import strangers
@@ -107,10 +107,16 @@ async def test_pyhanko_needs_nothing_but_the_file(
 # -- the store
 
 
+def _dated(file: Path, prepared: PreparedSignature) -> bytes:
+    proof = finishing.proof_in(file, prepared)
+    assert proof is not None and proof.inside
+    return proof.token
+
+
 async def _signed(hand: Hand, folder: Path, level: Level = Level.B_T) -> tuple[Path, Material]:
     file = folder / "signed.pdf"
     prepared = await hand.sign(plain(folder)[0], file, level)
-    return file, await hand.material(finishing.timestamp_in(file, prepared))
+    return file, await hand.material(_dated(file, prepared))
 
 
 async def test_the_store_holds_each_thing_once(hand: Hand, tmp_path: Path) -> None:
@@ -224,7 +230,7 @@ async def test_a_store_of_any_kind_hurts_nothing(hand: Hand, tmp_path: Path, cas
     prepared = await hand.sign(original, file, Level.B_LT)
     hand.judge(original, file, prepared)
     assert strangers.qpdf_check(file) == (0, "")
-    material = await hand.material(finishing.timestamp_in(file, prepared))
+    material = await hand.material(_dated(file, prepared))
     with pikepdf.open(file) as pdf:
         added = list(pdf.Root.DSS.Certs)[-len(material.certificates) :]
         assert [one.read_bytes() for one in added] == list(material.certificates)
@@ -302,8 +308,8 @@ async def test_what_comes_later_raises_the_level(hand: Hand, tmp_path: Path) -> 
     """REVOCATION_PENDING: signed at B-T, the material and the archive time-stamp come when they can be had."""
     original, file = plain(tmp_path)[0], tmp_path / "signed.pdf"
     prepared = await hand.sign(original, file, Level.B_T)
-    stamp = finishing.timestamp_in(file, prepared)
-    assert stamp is not None and read_token(stamp).der == stamp
+    stamp = _dated(file, prepared)
+    assert read_token(stamp).der == stamp
     finishing.augment(file, await hand.material(stamp), password=None)
     await hand.archive(file)
     hand.judge(original, file, prepared)
