@@ -16,8 +16,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -57,7 +57,9 @@ class Roof:
     ]  # whether the home's own trust is asked
     trail: Callable[[], AbstractAsyncContextManager[Trail]]  # for `audit check`: it needs no token
     troubles: Callable[[], Awaitable[Sequence[Trouble]]]  # without all rooms: they may be what is wrong
-    serve: Callable[[], int]  # until it is told to end; the exit status
+    serve: Callable[
+        [bool], int
+    ]  # until it is told to end; whether it says its address as JSON; the exit status
 
 
 class Refused(Exception):
@@ -66,6 +68,10 @@ class Refused(Exception):
     def __init__(self, code: str, sentence: str, **data: object) -> None:
         super().__init__(code)
         self.code, self.sentence, self.data = code, sentence, data
+
+
+class OutputLost(Exception):
+    """What was to be told cannot be written to the standard output: what was done is done, but silence is no answer."""
 
 
 class Words:
@@ -89,19 +95,23 @@ def main(roof: Roof, arguments: Sequence[str] | None = None) -> int:
         code = build(roof)(args=given, prog_name="antin", standalone_mode=False)
         return int(code or DONE)
     except UsageError as wrong:
-        tell(str(getattr(wrong, "format_message", wrong.__str__)()))
-        return USAGE
+        return explain_usage(wrong, as_json=_asks_for_json(arguments))
     except (typer.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except SystemExit:
         # Only a stream that nobody reads any more ends us this way; what was done then is not known to be good.
         return OUR_FAULT
     except Exception as fault:
-        return explain(fault, as_json="--json" in (arguments if arguments is not None else sys.argv))
+        try:
+            return explain(fault, as_json=_asks_for_json(arguments))
+        except OutputLost:
+            return OUR_FAULT
 
 
 def explain(fault: Exception, *, as_json: bool) -> int:
     """Says what happened in the one table's words, and gives the exit status."""
+    if isinstance(fault, OutputLost):
+        as_json = False
     code, status, text = _account(fault)
     if status == OUR_FAULT and os.environ.get("ANTIN_TRACE"):
         traceback.print_exception(fault)
@@ -109,6 +119,30 @@ def explain(fault: Exception, *, as_json: bool) -> int:
         print_json({"error": code, "retryable": status == UNAVAILABLE, "messages": text})
     tell(text[words.language])
     return status
+
+
+def explain_usage(wrong: Exception, *, as_json: bool) -> int:
+    """In the reader's language where it says what we know too; its own words otherwise."""
+    text = {one: _usage(wrong, one) for one in LANGUAGES}
+    if as_json:
+        with suppress(OutputLost):
+            print_json({"error": "wrong-usage", "retryable": False, "messages": text})
+    tell(text[words.language])
+    return USAGE
+
+
+def _usage(wrong: Exception, language: str) -> str:
+    if name := getattr(wrong, "option_name", None):
+        return say(N_("Lệnh này không có tùy chọn %(name)s."), language, name=name)
+    if isinstance(wrong, typer.BadParameter) and wrong.message and wrong.param is None:
+        return wrong.message  # ours
+    if isinstance(wrong, typer.BadParameter) and not wrong.message and wrong.param is not None:
+        return say(N_("Lệnh còn thiếu %(name)s."), language, name=wrong.param.get_error_hint())
+    return str(getattr(wrong, "format_message", wrong.__str__)())
+
+
+def _asks_for_json(arguments: Sequence[str] | None) -> bool:
+    return "--json" in (sys.argv if arguments is None else arguments)
 
 
 def explain_settings(wrong: Sequence[Mapping[str, Any]]) -> int:
@@ -140,6 +174,9 @@ def _account(fault: Exception) -> tuple[str, int, dict[str, str]]:
             UNAVAILABLE,
             {one: "\n".join(trouble_sentence(each, one) for each in troubles) for one in LANGUAGES},
         )
+    if isinstance(fault, OutputLost):
+        said = N_("Không ghi được kết quả ra đầu ra chuẩn.")
+        return "output-lost", OUR_FAULT, {one: say(said, one) for one in LANGUAGES}
     own = getattr(fault, "sentence", None)
     if isinstance(own, str):  # ours, or a fact of the home itself: what is to be done stands in it
         status = REFUSED if isinstance(fault, Refused) else UNAVAILABLE
@@ -167,19 +204,38 @@ def clean(text: str) -> str:
 
 def tell(sentence: str, *, style: str = "", to: Console = err) -> None:
     """A line for a person, as it is: no mark-up, never broken."""
-    to.print(Text(clean(sentence), style=style), soft_wrap=True)
+    with printing() if to is out else nullcontext():
+        to.print(Text(clean(sentence), style=style), soft_wrap=True)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Around what writes results. Where nobody reads any more the work goes on: its exit status still tells. Raises
+    OutputLost where they cannot be written: a full disk, an output that is closed."""
+    try:
+        if sys.stdout is None:
+            raise OutputLost
+        yield
+    except BrokenPipeError:
+        _to_nowhere()
+    except OSError as lost:
+        _to_nowhere()
+        raise OutputLost from lost
+
+
+def _to_nowhere() -> None:
+    """What is still in the buffer goes there, or the interpreter's own end would fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One line, whatever bytes a name has. Where nobody reads any more the work goes on: its exit status still tells."""
-    try:
+    """One line, whatever bytes a name has. Raises OutputLost."""
+    with printing():
         try:
             sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
         except UnicodeEncodeError:
             sys.stdout.write(json.dumps(value) + "\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def system_user() -> str:
@@ -210,12 +266,13 @@ def build(roof: Roof) -> typer.Typer:
     def options(
         lang: Annotated[str, typer.Option(help="vi | en", metavar="LANG")] = "",
     ) -> None:
-        if lang:
-            words.language = "en" if lang.lower().startswith("en") else "vi"
+        if lang and lang not in LANGUAGES:
+            raise typer.BadParameter(words(N_("Ngôn ngữ phải là vi hoặc en.")))
+        words.language = lang or words.language
 
     @app.command(help="Chạy dịch vụ. / Runs the service.")
-    def serve() -> int:
-        return roof.serve()
+    def serve(as_json: Annotated[bool, typer.Option("--json")] = False) -> int:
+        return roof.serve(as_json)
 
     @app.command(help="Ký một tệp PDF. / Signs a PDF file.")
     def sign(

@@ -79,12 +79,14 @@ def antin() -> None:
 
     from pydantic import ValidationError
 
-    from cli import explain_settings, main
+    from cli import INTERRUPTED, explain_settings, main
 
     try:
         given = roof()
     except ValidationError as wrong:
         sys.exit(explain_settings(wrong.errors()))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     sys.exit(main(given))
 
 
@@ -149,7 +151,7 @@ def roof() -> Roof:
     return Roof(
         settings=settings, open_rooms=rooms, trust=trust,
         revocation=revocation, trail=trail, troubles=troubles,
-        serve=lambda: serve(settings),
+        serve=lambda as_json: serve(settings, as_json=as_json),
     )  # fmt: skip
 
 

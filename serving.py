@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import socket
 import sys
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 ENDED, NOT_NOW = 0, 2
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, *, as_json: bool = False) -> int:
     """The exit status. Raises what keeps the house from opening."""
     try:
         listening = socket.create_server(
@@ -46,11 +47,11 @@ def serve(settings: Settings) -> int:
     # asyncio sets it only where a socket names its protocol; without it each answer waits for the client's delayed ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with listening:
-        asyncio.run(_serve(settings, listening))
+        asyncio.run(_serve(settings, listening, as_json=as_json))
     return ENDED
 
 
-async def _serve(settings: Settings, listening: socket.socket) -> None:
+async def _serve(settings: Settings, listening: socket.socket, *, as_json: bool) -> None:
     async with open_house(settings, serving=True) as house:
         write_log = None if settings.production else _to_file(settings.home / "access.log")
         app = build(lambda: _given(house.rooms), write_log=write_log)
@@ -63,7 +64,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         if server.started:
-            _welcome(settings, house)
+            (_welcome_program if as_json else _welcome)(settings, house)
         await running
 
 
@@ -93,6 +94,16 @@ def _welcome(settings: Settings, house: House) -> None:
     _tell(N_("Ấn Tín đang chạy tại %(address)s (dừng bằng Ctrl-C)."), address=settings.address)
     if house.told is not None:
         _introduce(house.told)
+
+
+def _welcome_program(settings: Settings, house: House) -> None:
+    """One line; a password only where it was made at this start."""
+    told = house.told
+    people = [{"login": one.login, "password": one.password} for one in told.people] if told else []
+    print(
+        json.dumps({"address": settings.address, "people": people, "sample": told.url if told else None}),
+        flush=True,
+    )
 
 
 def _introduce(told: Furnished) -> None:

@@ -20,8 +20,17 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalogue import N_
-from cli import DONE, Refused, Roof, out, tell, words
-from commands.showing import AsJson, InAgency, find_agency, find_user, operator, show
+from cli import DONE, Refused, Roof, print_json, tell, words
+from commands.showing import (
+    AsJson,
+    InAgency,
+    find_agency,
+    find_user,
+    operator,
+    print_lines,
+    show,
+    show_done,
+)
 from documents.rooms import Rooms
 from hsm import enrolment
 from hsm.enrolment import KeyWish
@@ -45,6 +54,16 @@ class Making:
     algorithm: str
     agency: str
     request: Path | None
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What was typed: `who` may use the key, or no more."""
+
+    name: str
+    who: str
+    granted: bool
 
 
 def keys_commands(roof: Roof) -> typer.Typer:
@@ -71,8 +90,9 @@ def keys_commands(roof: Roof) -> typer.Typer:
         algorithm: Annotated[str, typer.Option("--algorithm", metavar="ALGORITHM")] = "ec-p256",
         agency: InAgency = "",
         request: Annotated[Path | None, typer.Option("-o", "--out", metavar="OUT.csr")] = None,
+        as_json: AsJson = False,
     ) -> int:
-        wish = Making(name, purpose, holder, subject or f"CN={name}", algorithm, agency, request)
+        wish = Making(name, purpose, holder, subject or f"CN={name}", algorithm, agency, request, as_json)
         return asyncio.run(make_key(roof, wish))
 
     @app.command("install", help="Đưa chứng thư vào cho khóa. / Brings a key's certificate in.")
@@ -80,18 +100,23 @@ def keys_commands(roof: Roof) -> typer.Typer:
         name: str,
         certificate: Annotated[Path, typer.Argument(metavar="CERTIFICATE")],
         chain: Annotated[list[Path] | None, typer.Option("--chain", metavar="FILE")] = None,
+        as_json: AsJson = False,
     ) -> int:
-        return asyncio.run(install_certificate(roof, name, certificate, chain or []))
+        return asyncio.run(install_certificate(roof, name, [certificate, *(chain or [])], as_json=as_json))
 
     @app.command(
         "grant", help="Cho một người hoặc phần mềm dùng khóa của cơ quan. / Lets somebody use a key."
     )
-    def grant(name: str, who: Annotated[str, typer.Argument(metavar="LOGIN_OR_CLIENT")]) -> int:
-        return asyncio.run(change_grant(roof, name, who, granted=True))
+    def grant(
+        name: str, who: Annotated[str, typer.Argument(metavar="LOGIN_OR_CLIENT")], as_json: AsJson = False
+    ) -> int:
+        return asyncio.run(change_grant(roof, Grant(name, who, granted=True), as_json=as_json))
 
     @app.command("revoke", help="Thôi cho dùng khóa. / Takes that back.")
-    def revoke(name: str, who: Annotated[str, typer.Argument(metavar="LOGIN_OR_CLIENT")]) -> int:
-        return asyncio.run(change_grant(roof, name, who, granted=False))
+    def revoke(
+        name: str, who: Annotated[str, typer.Argument(metavar="LOGIN_OR_CLIENT")], as_json: AsJson = False
+    ) -> int:
+        return asyncio.run(change_grant(roof, Grant(name, who, granted=False), as_json=as_json))
 
     return app
 
@@ -116,27 +141,29 @@ async def make_key(roof: Roof, typed: Making) -> int:
         )
         der = await enrolment.make_key(roof.settings.socket, wish)
     pem = x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)
-    if typed.request is None:
-        out.file.write(pem.decode())
-    else:
+    if typed.request is not None:
         typed.request.write_bytes(pem)
         tell(words(N_("Yêu cầu cấp chứng thư đã ghi vào %(file)s."), file=str(typed.request)))
+    if typed.as_json:
+        print_json({"name": typed.name, "request": pem.decode()})
+    elif typed.request is None:
+        print_lines(pem.decode().splitlines())
     return DONE
 
 
-async def install_certificate(roof: Roof, name: str, certificate: Path, chain: list[Path]) -> int:
-    """The first certificate in the file is the key's; what follows it, and `chain`, are those above."""
-    first, *above = [one.certificate for one in load_anchors(certificate)]
-    above += [one.certificate for file in chain for one in load_anchors(file)]
+async def install_certificate(roof: Roof, name: str, files: list[Path], *, as_json: bool) -> int:
+    """The first certificate in the first file is the key's; what follows are those above."""
+    first, *above = [one.certificate for file in files for one in load_anchors(file)]
     async with roof.open_rooms() as rooms:
         fingerprint = x509.load_der_x509_certificate(first).fingerprint(SHA256()).hex()
         await _note(rooms, await _agency(rooms, name), "key.certifying", name, certificate=fingerprint)
         await enrolment.install(roof.settings.socket, name, first, above)
-    tell(words(N_("Đã đưa chứng thư vào cho khóa %(name)s."), name=name), style="green")
-    return DONE
+    said = words(N_("Đã đưa chứng thư vào cho khóa %(name)s."), name=name)
+    return show_done({"name": name, "certificate": fingerprint}, said, as_json=as_json)
 
 
-async def change_grant(roof: Roof, name: str, who: str, *, granted: bool) -> int:
+async def change_grant(roof: Roof, wanted: Grant, *, as_json: bool) -> int:
+    name, who, granted = wanted.name, wanted.who, wanted.granted
     async with roof.open_rooms() as rooms:
         user = await find_user(rooms, who)
         kind, change = ("key.granting", enrolment.grant) if granted else ("key.revoking", enrolment.revoke)
@@ -147,8 +174,8 @@ async def change_grant(roof: Roof, name: str, who: str, *, granted: bool) -> int
         if granted
         else N_("%(who)s không còn được dùng khóa %(name)s.")
     )
-    tell(words(said, who=who, name=name), style="green")
-    return DONE
+    facts = {"name": name, "who": str(user), "granted": granted}
+    return show_done(facts, words(said, who=who, name=name), as_json=as_json)
 
 
 async def _wish(rooms: Rooms, typed: Making) -> KeyWish:

@@ -1,5 +1,5 @@
-"""What an operator does for an office: this file gives `antin` its people and its programs, and lists the verbs of keys,
-trust and audit that stand beside it.
+"""What an operator does for an office: this file gives `antin` its agencies, people and programs, and lists the verbs of
+keys, trust and audit that stand beside it.
 
 - A password or an API key is printed once, to the standard output, and is nowhere else.
 - Each change is recorded with the system user who typed it.
@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from catalogue import N_
-from cli import DONE, Roof, tell, words
+from cli import DONE, Refused, Roof, words
 from commands.keys import keys_commands
 from commands.showing import (
     AsJson,
@@ -25,6 +25,7 @@ from commands.showing import (
     find_client,
     operator,
     show,
+    show_done,
     show_once,
 )
 from commands.trust import audit_commands, trust_commands
@@ -40,11 +41,63 @@ class ClientWish:
 
 
 def add_operator_commands(app: typer.Typer, roof: Roof) -> None:
+    app.add_typer(_agencies(roof), name="agencies")
     app.add_typer(keys_commands(roof), name="keys")
     app.add_typer(_people(roof), name="people")
     app.add_typer(_clients(roof), name="clients")
     app.add_typer(trust_commands(roof), name="trust")
     app.add_typer(audit_commands(roof), name="audit")
+
+
+def _agencies(roof: Roof) -> typer.Typer:
+    app = typer.Typer(help="Cơ quan. / Agencies.")
+
+    @app.callback(invoke_without_command=True)
+    def agencies(context: typer.Context, as_json: AsJson = False) -> int:
+        return DONE if context.invoked_subcommand else asyncio.run(list_agencies(roof, as_json=as_json))
+
+    @app.command("list", help="Liệt kê. / Lists them.")
+    def list_(as_json: AsJson = False) -> int:
+        return asyncio.run(list_agencies(roof, as_json=as_json))
+
+    @app.command("add", help="Thêm một cơ quan. / Adds an agency.")
+    def add(
+        name: Annotated[str, typer.Argument(metavar="NAME")],
+        short: Annotated[str, typer.Option("--short", metavar="NAME", help="UBND xã An Phước")] = "",
+        as_json: AsJson = False,
+    ) -> int:
+        return asyncio.run(add_agency(roof, _line(name), _line(short) or _line(name), as_json=as_json))
+
+    return app
+
+
+async def list_agencies(roof: Roof, *, as_json: bool) -> int:
+    async with roof.open_rooms() as rooms:
+        agencies = await rooms.office.agencies()
+    show(
+        [{"name": one.name, "short_name": one.short_name, "id": str(one.id)} for one in agencies],
+        as_json=as_json,
+    )
+    return DONE
+
+
+async def add_agency(roof: Roof, name: str, short: str, *, as_json: bool) -> int:
+    """Names tell agencies apart in every other verb, so no two have the same."""
+    async with roof.open_rooms() as rooms:
+        taken = {each for one in await rooms.office.agencies() for each in (one.name, one.short_name)}
+        if taken & {name, short}:
+            raise Refused("name-taken", N_("Đã có cơ quan mang tên %(name)s."), name=name)
+        agency = await rooms.office.make_agency(name, short, by=operator())
+    facts = {"name": agency.name, "short_name": agency.short_name, "id": str(agency.id)}
+    return show_done(facts, words(N_("Đã thêm cơ quan %(name)s."), name=agency.name), as_json=as_json)
+
+
+def _line(given: str) -> str:
+    """Raises BadParameter: it stands on pages and papers."""
+    plain = " ".join(given.split())
+    if not plain.isprintable() or len(plain) > 200:
+        raise typer.BadParameter(words(N_("Tên phải là một dòng chữ, không quá 200 ký tự.")))
+    return plain
 
 
 def _people(roof: Roof) -> typer.Typer:
@@ -89,12 +142,13 @@ def _people(roof: Roof) -> typer.Typer:
         return asyncio.run(work())
 
     @app.command("disable", help="Không cho đăng nhập nữa. / Ends a person's access.")
-    def disable(login: str) -> int:
+    def disable(login: str, as_json: AsJson = False) -> int:
         async def work() -> int:
             async with roof.open_rooms() as rooms:
-                await rooms.office.disable_person(login, by=operator())
-            tell(words(N_("%(name)s không đăng nhập được nữa."), name=login))
-            return DONE
+                person = await rooms.office.disable_person(login, by=operator())
+            facts = {"login": person.login, "id": str(person.id), "disabled": True}
+            said = words(N_("%(name)s không đăng nhập được nữa."), name=login)
+            return show_done(facts, said, as_json=as_json)
 
         return asyncio.run(work())
 
@@ -139,13 +193,14 @@ def _clients(roof: Roof) -> typer.Typer:
         return asyncio.run(add_client(roof, wish, as_json=as_json))
 
     @app.command("revoke", help="Thu hồi khóa API. / Revokes a program's key.")
-    def revoke(client: Annotated[str, typer.Argument(metavar="NAME_OR_ID")]) -> int:
+    def revoke(client: Annotated[str, typer.Argument(metavar="NAME_OR_ID")], as_json: AsJson = False) -> int:
         async def work() -> int:
             async with roof.open_rooms() as rooms:
                 found = await find_client(rooms, client)
                 await rooms.office.revoke_client(found.id, by=operator())
-            tell(words(N_("Đã thu hồi khóa API của %(name)s."), name=found.name))
-            return DONE
+            facts = {"name": found.name, "id": str(found.id), "revoked": True}
+            said = words(N_("Đã thu hồi khóa API của %(name)s."), name=found.name)
+            return show_done(facts, said, as_json=as_json)
 
         return asyncio.run(work())
 

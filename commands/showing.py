@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from catalogue import N_
-from cli import Refused, clean, out, print_json, system_user, tell, words
+from cli import DONE, Refused, clean, out, print_json, printing, system_user, tell, words
 from documents.office import Agency, Client, Person
 from documents.rooms import Rooms
 
@@ -66,10 +66,18 @@ def show(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
         table = Table(*(str(one) for one in rows[0]), box=None)
         for row in rows:
             table.add_row(*(Text(_cell(one)) for one in row.values()))
-        out.print(table)
+        with printing():
+            out.print(table)
     else:
-        for row in rows:
-            out.file.write("\t".join(_cell(one) for one in row.values()) + "\n")
+        print_lines("\t".join(_cell(one) for one in row.values()) for row in rows)
+
+
+def show_done(facts: Mapping[str, Any], said: str, *, as_json: bool) -> int:
+    """What was changed, for programs to the output and for people to the error stream; the exit status."""
+    if as_json:
+        print_json(dict(facts))
+    tell(said, style="green")
+    return DONE
 
 
 def show_once(facts: Mapping[str, Any], secret: str, *, as_json: bool) -> None:
@@ -79,6 +87,12 @@ def show_once(facts: Mapping[str, Any], secret: str, *, as_json: bool) -> None:
         return
     tell(words(N_("Dòng dưới đây chỉ hiện một lần, hãy cất giữ ngay:")))
     tell(secret, to=out)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    with printing():
+        out.file.writelines(f"{one}\n" for one in lines)
+        out.file.flush()
 
 
 def _only(found: Sequence[Named], named: str) -> Named:

@@ -116,8 +116,14 @@ def _check_paths(source: Path, out: Path) -> None:
     """Before anything is signed: what cannot be written afterwards is not begun."""
     if not source.is_file():
         raise typer.BadParameter(words(N_("Không có tệp %(file)s."), file=str(source)))
-    if out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise typer.BadParameter(words(N_("Không ghi được vào %(file)s."), file=str(out)))
+    cannot = typer.BadParameter(words(N_("Không ghi được vào %(file)s."), file=str(out)))
+    if out.exists() and not out.is_file():
+        raise cannot  # a folder, or a device that would be taken away by the file in its place
+    try:
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as why:
+        raise cannot from why
 
 
 async def _signed(rooms: Rooms, caller: Caller, wanted: SignFile) -> SigningRequest:

@@ -15,7 +15,7 @@ import typer
 
 from catalogue import N_
 from cli import DONE, REFUSED, Refused, Roof, out, print_json, tell, words
-from commands.showing import AsJson, operator, show
+from commands.showing import AsJson, operator, show, show_done
 from documents.trail import Fault, Finding, checkpoints_in
 from documents.trusted import KeptAnchor
 from signing.trust.anchors import Anchor, AnchorFacts, Use, describe, load_anchors
@@ -60,21 +60,22 @@ def trust_commands(roof: Roof) -> typer.Typer:
         use: Annotated[list[Use] | None, typer.Option("--use")] = None,
         since: Annotated[datetime | None, typer.Option("--since", formats=["%Y-%m-%d"])] = None,
         until: Annotated[datetime | None, typer.Option("--until", formats=["%Y-%m-%d"])] = None,
+        as_json: AsJson = False,
     ) -> int:
         anchor = _confirmed(file, _plain(fingerprint))
         dated = Anchor(
             anchor.certificate, frozenset(use or Use), _utc(since), _utc(until),
             demonstration=describe(anchor.certificate).demonstration, provenance=file.name,
         )  # fmt: skip
-        return asyncio.run(believe(roof, dated))
+        return asyncio.run(believe(roof, dated, as_json=as_json))
 
     @app.command("remove", help="Thôi tin cậy. / Believes it no more.")
-    def remove(fingerprint: Annotated[str, typer.Argument(metavar="HEX")]) -> int:
+    def remove(fingerprint: Annotated[str, typer.Argument(metavar="HEX")], as_json: AsJson = False) -> int:
         async def work() -> int:
             async with roof.open_rooms() as rooms:
                 await rooms.trusted.remove(_plain(fingerprint), by=operator())
-            tell(words(N_("Không còn tin cậy %(fingerprint)s."), fingerprint=_plain(fingerprint)))
-            return DONE
+            said = words(N_("Không còn tin cậy %(fingerprint)s."), fingerprint=_plain(fingerprint))
+            return show_done({"fingerprint": _plain(fingerprint), "believed": False}, said, as_json=as_json)
 
         return asyncio.run(work())
 
@@ -88,13 +89,13 @@ async def list_anchors(roof: Roof, *, as_json: bool) -> int:
     return DONE
 
 
-async def believe(roof: Roof, anchor: Anchor) -> int:
+async def believe(roof: Roof, anchor: Anchor, *, as_json: bool) -> int:
     async with roof.open_rooms() as rooms:
         if rooms.production and anchor.demonstration:
             raise Refused("demonstration", N_("Chứng thư này chỉ để thử (DEMO), production không nhận."))
         fingerprint = await rooms.trusted.add(anchor, confirmed_by=operator())
-    tell(words(N_("Đã tin cậy %(fingerprint)s."), fingerprint=fingerprint), style="green")
-    return DONE
+    said = words(N_("Đã tin cậy %(fingerprint)s."), fingerprint=fingerprint)
+    return show_done({"fingerprint": fingerprint, "believed": True}, said, as_json=as_json)
 
 
 def audit_commands(roof: Roof) -> typer.Typer:

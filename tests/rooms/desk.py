@@ -74,7 +74,7 @@ class Desk:
 
         return Roof(
             settings=Settings(home=self.folder), open_rooms=self.rooms, trust=trust, revocation=revocation, trail=trail,
-            troubles=troubles, serve=lambda: 0,
+            troubles=troubles, serve=lambda _: 0,
         )  # fmt: skip
 
     @asynccontextmanager

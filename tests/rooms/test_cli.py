@@ -77,8 +77,8 @@ def test_a_key_is_made_certified_granted_and_taken_back(
     assert desk.antin("keys", "install", "con-dau", certificate).code == 0
     (listed,) = desk.antin("keys", "--json").lines
     assert (listed["name"], listed["holder"], listed["algorithm"]) == ("con-dau", "agency", "ec-p256")
-    other = desk.antin("keys", "make", "khac")
-    assert other.code == 0 and "BEGIN CERTIFICATE REQUEST" in other.out
+    other = desk.antin("keys", "make", "khac", "--json")
+    assert other.code == 0 and "BEGIN CERTIFICATE REQUEST" in other.lines[0]["request"]
     assert desk.antin("keys", "install", "khac", certificate).code == 1
     assert desk.antin("keys", "grant", "con-dau", "nobody").code == 1
     assert desk.antin("keys", "grant", "nothing", "binh").code == 1
@@ -87,7 +87,8 @@ def test_a_key_is_made_certified_granted_and_taken_back(
         async with desk.rooms() as rooms:
             return next(one.granted for one in await rooms.keys.descriptions() if one.name == "con-dau")
 
-    assert desk.antin("keys", "grant", "con-dau", "binh").code == 0
+    grant = desk.antin("keys", "grant", "con-dau", "binh", "--json")
+    assert grant.code == 0 and grant.lines[0]["granted"] is True
     assert len(asyncio.run(granted())) == 1
     assert desk.antin("keys", "revoke", "con-dau", "binh").code == 0
     assert not asyncio.run(granted())
@@ -104,6 +105,7 @@ def test_a_key_is_made_certified_granted_and_taken_back(
         ["sign", "/no/such.pdf", "-o", "out.pdf", "--key", "con-dau"], ["clients", "add", "x"],
         ["clients", "add", "x", "--scope", "documents:wirte"], ["trust", "remove", "xyz"],
         ["keys", "make", "x", "--purpose", "nonsense"], ["audit", "check", "--checkpoints", "/no/such"], ["audit"],
+        ["--lang", "xx", "keys"], ["--lang", "", "keys", "nonsense"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -111,6 +113,16 @@ def test_wrong_usage_is_64(desk: Desk, arguments: list[str]) -> None:
     ran = desk.antin(*arguments)
     assert ran.code == 64, ran.err
     assert ran.out == "" or "Usage: antin" in ran.out
+
+
+def test_wrong_usage_is_told_to_programs_too(desk: Desk) -> None:
+    for arguments, said in (
+        (["verify", "--json"], "FILE..."), (["keys", "--json", "--nonsense"], "--nonsense"),
+        (["sign", __file__, "-o", "/no/such/x.pdf", "--key", "con-dau", "--json"], "/no/such/x.pdf"),
+    ):  # fmt: skip
+        ran = desk.antin(*arguments)
+        assert ran.code == 64 and ran.lines[0]["error"] == "wrong-usage"
+        assert said in ran.lines[0]["messages"]["vi"] and said in ran.err
 
 
 def test_help_is_no_error(desk: Desk) -> None:
@@ -149,7 +161,7 @@ def test_our_own_fault_is_70_and_names_no_secret(desk: Desk) -> None:
 
 
 def test_ctrl_c_is_130(desk: Desk) -> None:
-    def interrupted() -> int:
+    def interrupted(_: bool) -> int:
         raise KeyboardInterrupt
 
     assert main(replace(desk.roof(), serve=interrupted), ["serve"]) == 130
@@ -164,6 +176,20 @@ def test_a_reader_who_leaves_changes_no_exit_status() -> None:
             [sys.executable, "-c", program], stdout=out, stderr=subprocess.PIPE, check=False
         )
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["keys"], ["keys", "--json"], ["doctor"], ["keys", "--json", "--nonsense"]]
+)
+def test_an_answer_that_cannot_be_written_is_no_success(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    wanted = 64 if "--nonsense" in arguments else 70
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert desk.antin(*arguments).code == wanted
+    monkeypatch.setattr(sys, "stdout", None)  # as the interpreter has it where the output is closed
+    assert desk.antin(*arguments).code == wanted
 
 
 # -- signing and judging
@@ -200,6 +226,19 @@ def test_what_is_refused_is_1_and_leaves_no_file(desk: Desk, paper: Path, tmp_pa
         ran = desk.antin("sign", source, "-o", out, "--key", key, "--level", "B-B", "--json")
         assert (ran.code, ran.lines[-1]["error"]) == (1, code), ran.err
         assert not out.exists()
+
+
+def test_what_is_no_file_is_not_written_over(desk: Desk, paper: Path, tmp_path: Path) -> None:
+    """Somebody's pipe or device would be taken away, and a plain file stand in its place."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for out in (pipe, tmp_path, tmp_path / "no" / "out.pdf", Path("/proc/out.pdf")):
+        ran = desk.antin("sign", paper, "-o", out, "--key", "con-dau", "--level", "B-B")
+        assert ran.code == 64, ran.err
+    assert pipe.is_fifo()
+    assert not [
+        one for one in (desk.folder / "store" / "kept").rglob("*") if one.is_file()
+    ]  # nothing was begun
 
 
 def test_a_level_that_cannot_be_had_now_is_2(desk: Desk, paper: Path, tmp_path: Path) -> None:

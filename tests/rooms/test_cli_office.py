@@ -38,12 +38,32 @@ def test_people_come_get_new_passwords_and_go(desk: Desk) -> None:
             return await rooms.office.log_in("an.nguyen", new.out.strip())
 
     assert asyncio.run(log_in())
-    assert desk.antin("people", "disable", "an.nguyen").code == 0
+    disabled = desk.antin("people", "disable", "an.nguyen", "--json")
+    assert disabled.code == 0 and disabled.lines[0]["disabled"] is True
     listed = {one["login"]: one for one in desk.antin("people", "list", "--json").lines}
     assert listed["an.nguyen"]["disabled"] and not listed["binh"]["disabled"]
     assert listed["binh"]["agency"] == "UBND xã An Phước"
     missing = desk.antin("people", "reset", "nobody", "--json")
     assert (missing.code, missing.lines[0]["error"]) == (1, "no-such-person")
+
+
+def test_an_office_begins_with_its_agency(desk: Desk) -> None:
+    """Production has none as shipped, and nobody and nothing can be without one."""
+    made = desk.antin(
+        "agencies", "add", "Ủy ban nhân dân xã Hòa Bình", "--short", "UBND xã Hòa Bình", "--json"
+    )
+    assert made.code == 0, made.err
+    assert [one["short_name"] for one in desk.antin("agencies", "--json").lines] == [
+        "UBND xã An Phước", "UBND xã Hòa Bình"
+    ]  # fmt: skip
+    again = desk.antin("agencies", "add", "UBND xã Hòa Bình", "--json")
+    assert (again.code, again.lines[0]["error"]) == (1, "name-taken")
+    assert desk.antin("agencies", "add", "hai\x1b[2J").code == 64
+    person = desk.antin("people", "add", "hoa", "--name", "Lê Thị Hoa", "--json")
+    assert (person.code, person.lines[0]["error"]) == (1, "which-agency")
+    assert (
+        desk.antin("people", "add", "hoa", "--name", "Lê Thị Hoa", "--agency", made.lines[0]["id"]).code == 0
+    )
 
 
 def test_programs_get_a_key_once(desk: Desk) -> None:
@@ -62,7 +82,8 @@ def test_programs_get_a_key_once(desk: Desk) -> None:
     assert key not in desk.antin("clients", "list", "--json").out
     elsewhere = desk.antin("clients", "add", "x", "--scope", "verify", "--agency", "không có", "--json")
     assert (elsewhere.code, elsewhere.lines[0]["error"]) == (1, "not-there")
-    assert desk.antin("clients", "revoke", "Quản lý văn bản").code == 0
+    revoked = desk.antin("clients", "revoke", "Quản lý văn bản", "--json")
+    assert revoked.code == 0 and revoked.lines[0]["revoked"] is True
     assert asyncio.run(caller()) is None
 
 
@@ -79,11 +100,13 @@ def test_an_anchor_is_believed_by_its_fingerprint_alone(desk: Desk, tmp_path: Pa
     unread = desk.antin("trust", "add", __file__, "--yes-fingerprint", fingerprint)
     assert unread.code == 1
     colons = ":".join(fingerprint[at : at + 2] for at in range(0, 64, 2)).upper()
-    assert desk.antin("trust", "add", file, "--yes-fingerprint", colons).code == 0
+    added = desk.antin("trust", "add", file, "--yes-fingerprint", colons, "--json")
+    assert added.code == 0 and added.lines == [{"fingerprint": fingerprint, "believed": True}]
     listed = {one["fingerprint"]: one for one in desk.antin("trust", "--json").lines}
     assert listed[fingerprint]["confirmed_by"].startswith("system user ")
     assert "\x1b" not in desk.antin("trust").out
-    assert desk.antin("trust", "remove", fingerprint).code == 0
+    removed = desk.antin("trust", "remove", fingerprint, "--json")
+    assert removed.code == 0 and removed.lines == [{"fingerprint": fingerprint, "believed": False}]
     gone = desk.antin("trust", "remove", fingerprint)
     assert gone.code == 1
 
