@@ -119,7 +119,10 @@ def load_anchors(path: Path, *, provenance: str = "") -> tuple[Anchor, ...]:
         found: dict[bytes, Anchor] = {}
         for file in files:
             for der in _certificates(file):
-                found.setdefault(der, Anchor(der, provenance=provenance or file.name))
+                demonstration = describe(der).demonstration
+                found.setdefault(
+                    der, Anchor(der, demonstration=demonstration, provenance=provenance or file.name)
+                )
     except OSError as wrong:
         raise CannotLoad(f"{path}: {wrong.strerror}") from wrong
     if not found:

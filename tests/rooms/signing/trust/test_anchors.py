@@ -27,6 +27,8 @@ def test_pem_der_and_folders(tmp_path: Path) -> None:
     both = load_anchors(tmp_path)
     assert [one.certificate for one in both] == [OTHER.der, ROOT.der]
     assert both[0].provenance == "a.der"
+    # Whoever brings a demonstration's own root is told so as well (K6).
+    assert [one.demonstration for one in both] == [True, False]
 
 
 @pytest.mark.parametrize(
