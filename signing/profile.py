@@ -15,9 +15,22 @@ class Level(StrEnum):
     B_LT = "B-LT"  # validation material inside
     B_LTA = "B-LTA"  # an archive time-stamp over all of it
 
+    # In this order by every operator: as text B-LT would come before B-T.
     def __ge__(self, other: str) -> bool:
-        order = list(Level)
-        return order.index(self) >= order.index(Level(other))
+        return self._place >= Level(other)._place
+
+    def __gt__(self, other: str) -> bool:
+        return self._place > Level(other)._place
+
+    def __le__(self, other: str) -> bool:
+        return self._place <= Level(other)._place
+
+    def __lt__(self, other: str) -> bool:
+        return self._place < Level(other)._place
+
+    @property
+    def _place(self) -> int:
+        return list(Level).index(self)
 
 
 RSA_MECHANISMS = (
