@@ -105,7 +105,7 @@ def _crl(pki: Pki, issuer: str) -> bytes:
 async def _signed(scene: Scene, paper: tuple[Path, str], count: int, level: Level) -> Case:
     """So many signatures, one over the other; the archive time-stamp of B-LTA over all of them."""
     file, label = paper
-    below = min(level, Level.B_LT)
+    below = Level.B_LT if level >= Level.B_LTA else level
     for number in range(1, count + 1):
         original, file = file, scene.folder / f"{label} {number}.pdf"
         prepared = await scene.hand.sign(original, file, level if number == count else below)
