@@ -357,8 +357,11 @@ def read_password(file: Path | None) -> str | None:
     try:
         with file.open("rb") as opened:
             # Only an end of line ends it: other separators of Unicode may stand in a password.
-            return opened.readline(PASSWORD_LIMIT).decode().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as wrong:
+            password = opened.readline(PASSWORD_LIMIT).decode().rstrip("\r\n")
+            if "\0" in password:
+                raise ValueError("no reader of PDF takes a NUL")
+            return password
+    except (OSError, ValueError) as wrong:
         raise typer.BadParameter(
             words(N_("Không đọc được tệp mật khẩu %(file)s."), file=str(file))
         ) from wrong

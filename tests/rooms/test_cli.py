@@ -241,6 +241,17 @@ def test_what_is_no_file_is_not_written_over(desk: Desk, paper: Path, tmp_path: 
     ]  # nothing was begun
 
 
+@pytest.mark.parametrize("content", [b"\xff\n", b"a\0b\n"], ids=["no UTF-8", "NUL"])
+def test_a_password_that_is_none_is_wrong_usage(
+    desk: Desk, paper: Path, tmp_path: Path, content: bytes
+) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    out = tmp_path / "out.pdf"
+    assert desk.antin("sign", paper, "-o", out, "--key", "con-dau", "--password-file", file).code == 64
+    assert desk.antin("verify", paper, "--password-file", file).code == 64
+
+
 def test_a_level_that_cannot_be_had_now_is_2(desk: Desk, paper: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.pdf"
     ran = desk.antin("sign", paper, "-o", out, "--key", "con-dau", "--json")

@@ -46,6 +46,7 @@ Words = Annotated[str, StringConstraints(max_length=1000, pattern=PLAIN)]
 Line = Annotated[str, StringConstraints(max_length=300, pattern=PLAIN)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PLAIN)]
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f]*$")]
+Password = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00]*$")]  # no reader of PDF takes a NUL
 Points = Annotated[float, Field(ge=-20_000, le=20_000, allow_inf_nan=False)]
 Size = Annotated[float, Field(gt=0, le=500, allow_inf_nan=False)]
 
@@ -126,7 +127,7 @@ class SignatureWish(Shape):
     location: Words | None = None
     certify: int | None = Field(None, ge=1, le=3)
     mark: MarkWish | None = None
-    password: Annotated[str, StringConstraints(max_length=256)] | None = None
+    password: Password | None = None
 
     def wish(self, code_url: str | None) -> SignWish:
         prepare = self.mode == "prepare"
@@ -161,6 +162,12 @@ class Completion(Shape):
     """PKCS#1 octets, or DER Ecdsa-Sig-Value, over `to_sign`."""
 
     signature: Annotated[Base64, AfterValidator(_not_empty)]
+
+
+class BroughtQuestion(Shape):
+    """What may be said of a file that is brought to be verified."""
+
+    password: Password | None = None
 
 
 class KeptQuestion(Shape):

@@ -17,7 +17,7 @@ from web.api.answers import API, read_shape, saying
 from web.api.asking import House, Verifier
 from web.api.repeating import digest_of, once
 from web.api.schema import IDEMPOTENCY, PROBLEMS, json_of, takes_upload
-from web.api.shapes import KeptQuestion, ReportShape
+from web.api.shapes import BroughtQuestion, KeptQuestion, ReportShape
 from web.api.uploads import PDF, read_upload
 from web.arriving import media_type
 from web.bad_request import BadRequest, Fault
@@ -47,7 +47,7 @@ async def verify(request: Request, caller: Verifier, rooms: House) -> Response:
     if kind == "application/json":
         return await _verify_kept(request, caller, rooms)
     upload = await read_upload(request, {"password"} if kind == "multipart/form-data" else set())
-    password = upload.fields.get("password")
+    password = read_shape(BroughtQuestion, upload.fields).password
 
     async def work(_: UUID) -> Response:
         report = await rooms.verifying.judge(

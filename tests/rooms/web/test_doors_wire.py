@@ -216,6 +216,15 @@ async def test_json_is_small_and_plain(api: Api) -> None:
          "media-type")  # fmt: skip
 
 
+async def test_a_password_that_no_file_can_have_is_told_as_such(api: Api) -> None:
+    address = f"/api/v1/documents/{(await upload(api))['id']}/signatures"
+    file = {"file": ("a.pdf", letter(), "application/pdf")}
+    for password in ("a\0b", "x" * 257):
+        told(await api.http.post(address, json={"key": "con-dau", "password": password}), 422, "invalid")
+        answer = await api.http.post("/api/v1/verifications", data={"password": password}, files=file)
+        told(answer, 422, "invalid")
+
+
 async def test_an_upload_by_form_and_by_bytes_are_limited_alike(api: Api) -> None:
     declared = str(api.rooms.limits.upload + (1 << 20))
     form = {"Content-Type": "multipart/form-data; boundary=b"}
