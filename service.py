@@ -292,7 +292,7 @@ class Parts:
             intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=settings.upload_limit), sign=sign,
             results=results,
             verifying=Verifying(db, store, documents, judging, results, previews, clock, settings.verify_limit),
-            previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted,
+            previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock, keys=self.vault), trusted=trusted,
             trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints),
             keys=self.vault, authority=ours, seal=seal, ready=watch.troubles, counts=self._counts,
         )  # fmt: skip

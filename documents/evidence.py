@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -27,6 +28,8 @@ from documents.judging import Judging
 from documents.office import Caller, NotAllowed
 from documents.requests import Held
 from documents.signer_check import Checked
+from documents.trail import audit_keys
+from hsm.key import KeyVault
 from signing.verification.report import to_json
 from storage.database import Database
 from storage.identifiers import uuid7
@@ -45,9 +48,14 @@ evidence/     chứng thư, CRL, OCSP tại thời điểm ký / certificates, C
 requests.json yêu cầu ký, kết quả kiểm tra chứng thư và tự kiểm tra / signing requests, checks, our own judgement
 report.json   báo cáo kiểm tra khi lập gói / verification report when the bundle was made
 audit.jsonl   bản ghi kiểm toán kèm chứng minh / audit records with their proofs
+audit-key-*   khóa công khai của các điểm chốt / public key that signs the checkpoints
 SHA256SUMS    mã băm của mọi tệp / digests of every file (sha256sum -c SHA256SUMS)
 
 Kiểm tra / check:  antin verify --offline --trust ANCHOR.pem renditions/*.pdf
+Bản ghi / records: RFC 9162 2.1.3.2 từ SHA-256(0x00 || body) qua path tới root của checkpoint; signature ký text bằng
+                   audit-key. proof là null khi chưa có điểm chốt: tải lại gói sau một phút. / from SHA-256(0x00 || body)
+                   along path to the checkpoint's root; its text is signed under audit-key. proof is null while there is
+                   no checkpoint yet: fetch the bundle again a minute later.
 """
 
 
@@ -96,14 +104,11 @@ class EvidenceBundle:
         documents: Documents,
         judging: Judging,
         clock: Callable[[], datetime],
+        *,
+        keys: KeyVault,
     ) -> None:
-        self._db, self._store, self._documents, self._judging, self._clock = (
-            db,
-            store,
-            documents,
-            judging,
-            clock,
-        )
+        self._db, self._store, self._documents = db, store, documents
+        self._judging, self._clock, self._keys = judging, clock, keys
 
     def write(
         self, caller: Caller, document: UUID, *, say: Callable[[Any], str]
@@ -123,6 +128,8 @@ class EvidenceBundle:
                 sums.text("README.txt", READ_ME)
                 await self._add_renditions(sums, found)
                 await self._add_facts(sums, found)
+                for number, key in enumerate(await audit_keys(self._keys), 1):
+                    sums.text(f"audit-key-{number}.pem", _pem(key.public_key))
                 async with self._documents.open(caller, found) as newest:
                     report = await self._judging.of_kept(newest, name=found.name, sha256=found.sha256 or "")
                 sums.json("report.json", to_json(report, say=say))
@@ -164,6 +171,11 @@ class EvidenceBundle:
             async with self._store.kept.fetch(KeptName(document.agency, sha256)) as path:
                 ending = {"certificate": "cer", "crl": "crl", "ocsp": "ors"}[kind]
                 await sums.file(f"evidence/{sha256[:16]}.{ending}", path, sha256)
+
+
+def _pem(public_key: bytes) -> str:
+    loaded = load_der_public_key(public_key)
+    return loaded.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 class Sums:

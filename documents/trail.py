@@ -63,16 +63,18 @@ class Trail:
         """What is wrong with the log; `more` are checkpoints that an auditor brings. Raises DatabaseUnavailable,
         OSError."""
         known = [*await asyncio.to_thread(checkpoints_in, self._elsewhere), *more]
-        keys = await self._audit_keys()
+        keys = await audit_keys(self._keys)
         judge = partial(_signed_by, keys) if keys else None
         findings = await self._db.read(WHOLE_SERVICE, partial(check, known=known, verify=judge))
         return LookedAt(findings, len(known), judge is not None)
 
-    async def _audit_keys(self) -> Sequence[KeyDescription]:
-        try:
-            return [one for one in await self._keys.descriptions() if one.purpose is Purpose.AUDIT]
-        except KeyUnavailable:
-            return []
+
+async def audit_keys(keys: KeyVault) -> Sequence[KeyDescription]:
+    """Those that sign checkpoints; none where the token is away."""
+    try:
+        return [one for one in await keys.descriptions() if one.purpose is Purpose.AUDIT]
+    except KeyUnavailable:
+        return []
 
 
 def checkpoints_in(folder: Path) -> list[SignedCheckpoint]:

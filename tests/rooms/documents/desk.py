@@ -186,7 +186,7 @@ async def open_desk(folder: Path, pki: Pki, clock: SteerableClock) -> AsyncItera
             Intake(db, store, workshop, codes=codes, clock=clock, limit=LIMIT),
             Previews(documents, store, workshop, clock), requests, progress, check,
             SignDocument(requests, progress, SigningSteps(tools)),
-            EvidenceBundle(db, store, documents, judging, clock), callers[0], callers[1], later,
+            EvidenceBundle(db, store, documents, judging, clock, keys=vault), callers[0], callers[1], later,
         )  # fmt: skip
         await desk.make_key("con-dau")
         yield desk

@@ -13,6 +13,7 @@ import pikepdf
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from documents.document import DocumentState, NoSuchDocument, RenditionKind, RequestState
 from documents.office import NotAllowed
@@ -349,6 +350,7 @@ async def test_what_a_dead_worker_held_is_taken_up(desk: Desk) -> None:
 
 
 async def test_the_bundle_holds_everything(desk: Desk) -> None:
+    audit = await desk.make_key("nhat-ky", purpose=Purpose.AUDIT)
     document = (await desk.receive()).id
     await desk.ask(document, level=Level.B_B)
     with pytest.raises(NoSuchDocument):
@@ -368,3 +370,5 @@ async def test_the_bundle_holds_everything(desk: Desk) -> None:
     assert (asked["state"], asked["check"]["established"]) == ("DONE", True)
     assert json.loads(content["report.json"])["verdict"] in {"VALID", "INDETERMINATE"}
     assert b"signature.delivered" in content["audit.jsonl"]
+    # By which the checkpoints in the proofs are judged, elsewhere and later.
+    assert load_pem_public_key(content["audit-key-1.pem"]) == audit.public_key()

@@ -131,7 +131,7 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
             intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=wishes.limits.upload),
             sign=SignDocument(Requests(db, clock, seal), progress, steps), results=results,
             verifying=Verifying(db, store, documents, judging, results, previews, clock, wishes.limits.verify),
-            previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock), trusted=trusted,
+            previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock, keys=vault), trusted=trusted,
             trail=Trail(db, clock, keys=vault, elsewhere=folder / "checkpoints"), keys=vault,
             authority=wishes.authority, seal=seal, ready=ready, counts=counts,
         )  # fmt: skip
