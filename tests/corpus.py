@@ -1,4 +1,4 @@
-"""Signs every PDF of a folder and asks strangers about each: `python -m tests.corpus FOLDER [--json FILE] [--match WORD]`.
+"""Signs every PDF of a folder and asks strangers about each: `python -m tests.corpus FOLDER [--json FILE]`.
 
 For files that we did not make and do not keep. Each is prepared and completed in a process of its own; then: the old bytes
 are a prefix, qpdf finds nothing that it did not find before, pdfsig and pyHanko call the signature valid over the whole
@@ -18,6 +18,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -65,19 +66,20 @@ def sign(file: Path, out: Path, wish: pades.Wish) -> PreparedSignature:
     return prepared
 
 
-def _one(file: Path, answer: Any) -> None:
+def _one(file: Path, answer: Any, *, javascript: bool) -> None:
     warnings.simplefilter("ignore")
     begun = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            answer.send(_judged(file, Path(folder)) | {"seconds": round(time.perf_counter() - begun, 3)})
+            told = _judged(file, Path(folder), javascript=javascript)
+            answer.send(told | {"seconds": round(time.perf_counter() - begun, 3)})
     except Exception as wrong:
         answer.send({"result": "CRASHED", "why": f"{wrong!r:.300} {traceback.format_exc()[-600:]}"})
 
 
-def _judged(file: Path, folder: Path) -> dict[str, Any]:
+def _judged(file: Path, folder: Path, *, javascript: bool) -> dict[str, Any]:
     out = folder / "signed.pdf"
-    wish = pades.Wish(Level.B_B, claimed_time=datetime.now(UTC), allow_javascript=True)
+    wish = pades.Wish(Level.B_B, claimed_time=datetime.now(UTC), allow_javascript=javascript)
     begun = time.perf_counter()
     try:
         prepared = sign(file, out, wish)
@@ -114,11 +116,11 @@ def _unsteady(file: Path, before: list[str]) -> bool:
 
 
 def _poppler(file: Path, out: Path, folder: Path) -> bool:
-    pictures = []
-    for number, one in enumerate((file, out, file)):
-        (where := folder / str(number)).mkdir()
-        pictures.append(strangers.drawn_by_poppler(one, where, last=MOST_PAGES))
-    return pictures[0] == pictures[1] or pictures[0] != pictures[2]
+    def drawn(one: Path) -> list[str]:
+        return strangers.drawn_by_poppler(one, Path(tempfile.mkdtemp(dir=folder)), last=MOST_PAGES)
+
+    before = drawn(file)
+    return drawn(out) == before or any(drawn(file) != before for _ in range(5))
 
 
 _CHECKS = {"prefix": _prefix, "qpdf": _qpdf, "pdfsig": _pdfsig, "pdfium": _pdfium, "poppler": _poppler}
@@ -166,9 +168,9 @@ def _pyhanko_signs(file: Path) -> bool:
         return False
 
 
-def _watched(file: Path) -> dict[str, Any]:
+def _watched(file: Path, *, javascript: bool) -> dict[str, Any]:
     mine, theirs = _CONTEXT.Pipe(duplex=False)
-    child = _CONTEXT.Process(target=_one, args=(file, theirs), daemon=True)
+    child = _CONTEXT.Process(target=_one, args=(file, theirs), kwargs={"javascript": javascript}, daemon=True)
     child.start()
     theirs.close()
     try:
@@ -186,11 +188,12 @@ def main() -> int:
     asked.add_argument("folder", type=Path)
     asked.add_argument("--json", type=Path)
     asked.add_argument("--match", default="")
+    asked.add_argument("--javascript", action="store_true", help="sign what carries JavaScript too")
     asked.add_argument("--workers", type=int, default=2)
     given = asked.parse_args()
     files = sorted(one for one in given.folder.rglob("*.pdf") if given.match in str(one))
     with ThreadPoolExecutor(given.workers) as workers:
-        answers = list(workers.map(_watched, files))
+        answers = list(workers.map(partial(_watched, javascript=given.javascript), files))
     lines = [
         {"file": str(file.relative_to(given.folder))} | one for file, one in zip(files, answers, strict=True)
     ]

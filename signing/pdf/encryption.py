@@ -32,6 +32,9 @@ class Encryption:
             return None
         found = pdf.encryption
         if found.V < 4:  # one method for all, RC4
+            stated = pdf.trailer["/Encrypt"].get("/Length", 40) if found.V > 1 else 40
+            if stated != 8 * len(found.encryption_key):  # qpdf tries others, most readers do not
+                raise ValueError("its key is not as long as is stated")
             return Encryption(found.encryption_key, "rc4", "rc4")
         return Encryption(found.encryption_key, _method(found.string_method), _method(found.stream_method))
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import pikepdf
 
 from signing.pdf.form import Field, form, names_in, root
-from signing.pdf.obstacles import pdfa_part
-from signing.pdf.opening import NotOpened
-from signing.pdf.pages import is_array, is_dictionary
+from signing.pdf.obstacles import annotations_of, pdfa_part
+from signing.pdf.opening import NotOpened, Opened
+from signing.pdf.pages import is_array, is_dictionary, pages
 from signing.pdf.tokens import Entry, NotPlain, array_at, dictionary_at
 from signing.pdf.update import Update
 from signing.pdf.values import array, changed, dictionary, raw, rectangle, reference, text, written
@@ -118,12 +118,22 @@ def _new_form(update: Update, field: bytes) -> bytes:
         "/Encoding": b"/WinAnsiEncoding",
     }
     entries = {"/Fields": array(field), "/SigFlags": b"%d" % (SIGNATURES_EXIST | APPEND_ONLY)}
-    if pdfa_part(update.opened) is None:  # where every font is embedded, and nothing is without an appearance
+    # Of PDF/A every font is embedded, and no text is without an appearance: where that holds, nothing is added.
+    if pdfa_part(update.opened) is None or _has_bare_text(update.opened):
         font = update.add(dictionary(helvetica))
         entries["/DR"] = dictionary({"/Font": dictionary({"/Helv": font})})
         entries["/DA"] = update.opened.string(b"/Helv 12 Tf 0 g ", number)
     update.put(number, dictionary(entries))
     return reference(number)
+
+
+def _has_bare_text(opened: Opened) -> bool:
+    """Free text that each reader draws as it likes."""
+    return any(
+        one.get("/Subtype") == "/FreeText" and "/AP" not in one
+        for node, _ in pages(opened.pdf)
+        for one in annotations_of(node)
+    )
 
 
 def _form_in(update: Update, catalog: pikepdf.Object) -> list[Entry]:

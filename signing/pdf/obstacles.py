@@ -81,7 +81,7 @@ def refuse_embedded_files(opened: Opened) -> None:
     if (is_dictionary(names) and "/EmbeddedFiles" in names) or is_array(catalog.get("/AF")):
         raise NotOpened("embedded-files")
     for node, _ in pages(opened.pdf):
-        if any(one.get("/Subtype") == "/FileAttachment" for one in _annotations(node)):
+        if any(one.get("/Subtype") == "/FileAttachment" for one in annotations_of(node)):
             raise NotOpened("embedded-files", "annotation")
 
 
@@ -113,12 +113,13 @@ def _holders(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
     yield root(pdf)
     for node, _ in pages(pdf):
         yield node
-        yield from _annotations(node)
+        yield from annotations_of(node)
     for field in fields(pdf):
         yield field.node
 
 
-def _annotations(node: pikepdf.Object) -> list[pikepdf.Object]:
+def annotations_of(node: pikepdf.Object) -> list[pikepdf.Object]:
+    """Of one page."""
     found = node.get("/Annots")
     return [one for one in list(found)[:MOST_ACTIONS] if is_dictionary(one)] if is_array(found) else []
 

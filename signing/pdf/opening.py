@@ -10,6 +10,7 @@ whether what is read is what stands there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -29,12 +30,15 @@ HIGHEST_NUMBER = 8_388_607  # ISO 32000-1 annex C
 READ_AT_ONCE = 256 * 1024
 LARGEST_MENDED = 256 * 1024**2
 ROOM = 2000  # objects of one update, at most
-SCANNED = 1 << 20
+SCANNED = 1 << 16  # bytes: more would be given back to the system, and taken again, each time
 LARGEST_TABLE_OFFSET = 9_999_999_999  # ten digits
 
 _MENDED_IN_SILENCE = ("(trailer,", "(xref table,", "(xref stream,")
 _START = re.compile(rb"startxref\s*(\d+)")
-_REFERENCE = re.compile(rb"(\d{1,7})[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]+R")
+_BEFORE = 24  # bytes before the R of a reference in which its numbers stand
+# A single letter is looked for at the speed of memory; what stands before it is looked at where there is one.
+_REFERRING = re.compile(rb"R(?<=(.{%d})[\x00\t\n\x0c\r ]R)" % _BEFORE, re.DOTALL)
+_NUMBER = re.compile(rb"(\d{1,10})[\x00\t\n\x0c\r ]+\d{1,5}[\x00\t\n\x0c\r ]*R")
 
 
 class NotOpened(Exception):
@@ -109,7 +113,7 @@ def open_for_update(path: Path, password: str | None = None) -> Opened:
             not sound
             or previous is None
             or _size_too_small(pdf, entries)
-            or bool(_told_wrong(bytes_at, entries))
+            or bool(_told_wrong(bytes_at, entries) - _of_sections(pdf, bytes_at, previous))
         )
         if whole:
             pdf.close()
@@ -199,7 +203,9 @@ def _open_mending(path: Path, password: str | None) -> pikepdf.Pdf:
     except (pikepdf.PikepdfError, ValueError, RuntimeError, OverflowError) as wrong:
         said = str(wrong).lower()
         unknown = "encryption" in said or "security handler" in said
-        raise NotOpened("encryption-unknown" if unknown else "damaged", str(wrong)[:200]) from wrong
+        # Without our path, of which nobody shall learn.
+        detail = str(wrong).replace(str(path), "").lstrip(": ")[:200]
+        raise NotOpened("encryption-unknown" if unknown else "damaged", detail) from wrong
 
 
 def _told_wrong(
@@ -214,6 +220,14 @@ def _told_wrong(
         if not found or (int(found[1]), int(found[2])) != key:
             wrong.add(key)
     return wrong
+
+
+def _of_sections(pdf: pikepdf.Pdf, bytes_at: BytesAt, newest: Section) -> set[tuple[int, int]]:
+    """The newest cross-reference streams, a hybrid file's among them: what they say of themselves nobody reads."""
+    hidden = pdf.trailer.get("/XRefStm")
+    starts = [newest.start, hidden] if isinstance(hidden, int) and hidden >= 0 else [newest.start]
+    found = (OBJECT.match(bytes_at(start, 40)) for start in starts)
+    return {(int(one[1]), int(one[2])) for one in found if one}
 
 
 def _place(entry: pikepdf.XrefEntry) -> Place:
@@ -252,36 +266,40 @@ def _read_whole(pdf: pikepdf.Pdf, bytes_at: BytesAt, size: int) -> dict[tuple[in
 
 
 def _next_number(pdf: pikepdf.Pdf, source: Source, size: int, *, sound: bool) -> int:
+    """A number above which none is in use and, for as many as an update may need, none is referred to (T1): such a
+    reference leads nowhere, and would lead to what we add."""
     highest = max((number for number, _ in source.places), default=0)
     declared = _declared(pdf)
     # qpdf takes a number for nonsense that a file of this size cannot have.
-    if sound and highest < declared <= max(highest + ROOM, size // 4):
-        following = declared
-    else:
-        # /Size says nothing here, so a number may be referred to that no section tells of (T1).
-        following = highest + 1
-        for number in sorted(_referred(source, size)):
-            if number >= following + ROOM:
-                break
-            following = max(following, number + 1)
+    plausible = sound and highest < declared <= max(highest + ROOM, size // 4)
+    following = declared if plausible else highest + 1
+    for number in sorted(_referred(source, size, following)):
+        if number >= following + ROOM:
+            break
+        following = max(following, number + 1)
     if following > HIGHEST_NUMBER - ROOM:
         raise NotOpened("too-complex", "object numbers are used up")
     return following
 
 
-def _referred(source: Source, size: int) -> set[int]:
-    """Every number that something in the file refers to, or seems to; references to nothing among them."""
+def _referred(source: Source, size: int, least: int) -> set[int]:
+    """Every number from `least` on that something in the file refers to, or seems to."""
     found: set[int] = set()
-    if size > LARGEST_MENDED:
-        raise NotOpened("damaged-cross-references", "too large to be looked through")
     for begin in range(0, size, SCANNED):
-        piece = source.bytes_at(begin, SCANNED + 32)
-        found.update(int(number) for number in _REFERENCE.findall(piece))
+        found |= _numbers(source.bytes_at(begin, SCANNED + 2 * _BEFORE), least)
     for holder in {place[0] for place in source.places.values() if isinstance(place, tuple)}:
-        stream = source.pdf.get_object(holder, 0)
-        if isinstance(stream, pikepdf.Stream):
-            found.update(int(number) for number in _REFERENCE.findall(stream.read_bytes()))
+        with contextlib.suppress(
+            pikepdf.PikepdfError, ValueError, RuntimeError
+        ):  # what cannot be read refers to nothing
+            stream = source.pdf.get_object(holder, 0)
+            if isinstance(stream, pikepdf.Stream):
+                found |= _numbers(b" " * _BEFORE + stream.read_bytes(), least)
     return found
+
+
+def _numbers(data: bytes, least: int) -> set[int]:
+    told = _NUMBER.findall(b"R".join([*set(_REFERRING.findall(data)), b""]))
+    return {number for number in map(int, set(told)) if number >= least}
 
 
 def _encryption(pdf: pikepdf.Pdf) -> Encryption | None:

@@ -7,14 +7,14 @@ The objects of an update are few and small, so they are held as bytes; the file 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import pikepdf
 
 from signing.pdf.opening import LARGEST_TABLE_OFFSET, NotOpened, Opened
 from signing.pdf.source import NotThere
-from signing.pdf.tokens import Entry
+from signing.pdf.tokens import Entry, with_strings
 from signing.pdf.values import array, changed, dictionary, literal, raw, reference, written
 
 TOKEN_END = b"\nendobj\n"
@@ -53,16 +53,30 @@ class Update:
     def entries(self, node: pikepdf.Object) -> list[Entry]:
         """Of a dictionary that is an object of its own, as they stand in the file. Raises NotOpened."""
         try:
-            return self.opened.source.dictionary(node.objgen)
+            entries = self.opened.source.dictionary(node.objgen)
         except NotThere as wrong:
             raise NotOpened("damaged", str(wrong)) from wrong
+        self._refuse_unread(one.value for one in entries)
+        return entries
 
     def members(self, node: pikepdf.Object) -> list[bytes]:
         """Of an array likewise."""
         try:
-            return self.opened.source.array(node.objgen)
+            members = self.opened.source.array(node.objgen)
         except NotThere as wrong:
             raise NotOpened("damaged", str(wrong)) from wrong
+        self._refuse_unread(members)
+        return members
+
+    def _refuse_unread(self, values: Iterable[bytes]) -> None:
+        """Who mends cross-references reads catalog and pages before the file's key is known, so their strings are not
+        the same to every reader."""
+        if self.opened.previous is None and self.opened.encryption is not None:
+            for value in values:
+                if with_strings(value, lambda _: b"") != value:
+                    raise NotOpened(
+                        "damaged-cross-references", "and strings of the catalog or the page are encrypted"
+                    )
 
     def add(self, body: bytes) -> bytes:
         """A new object without strings; its reference."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
+from typing import cast
 
 import pikepdf
 
@@ -82,7 +83,8 @@ def written(value: pikepdf.Object, strings: Strings | None = None) -> bytes:
 
 def raw(value: pikepdf.Object, key: str) -> pikepdf.Object:
     """One entry as an object. Raises KeyError."""
-    found = value.get_raw(key)
+    # By a name of its own: pikepdf takes no text that is not UTF-8.
+    found = value.get_raw(key if key.isascii() else cast(pikepdf.Name, pikepdf.Object.parse(name(key))))
     if found is None:
         raise KeyError(key)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import pikepdf
 
@@ -295,7 +296,13 @@ def _only(old: pikepdf.Object, new: pikepdf.Object, allowed: set[str], what: str
 def _text(holder: pikepdf.Object, entry: str) -> bytes | None:
     if entry not in holder:
         return None
-    return _written(holder.get_raw(entry))
+    return _written(holder.get_raw(entry if entry.isascii() else _name(entry)))
+
+
+def _name(entry: str) -> pikepdf.Name:
+    """One that need not be UTF-8, which pikepdf takes from nobody as text."""
+    octets = entry.removeprefix("/").encode("utf-8", "surrogateescape")
+    return cast(pikepdf.Name, pikepdf.Object.parse(b"/" + b"".join(b"#%02x" % one for one in octets)))
 
 
 def _written(one: object) -> bytes:

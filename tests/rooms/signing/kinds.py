@@ -20,6 +20,7 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from signing.profile import Level
 from tests.papers import letter
 from tests.rooms.signing.levels import Hand
+from tests.rooms.signing.pens import CATALOG, FONT, TREE, page, stream, written
 from tests.steering import SteerableClock
 
 clock = SteerableClock()
@@ -63,6 +64,25 @@ def pdfa(folder: Path, part: int) -> Path:
             metadata["pdfaid:part"], metadata["pdfaid:conformance"] = str(part), "B"
         pdf.save(out, min_version="1.4" if part == 1 else "1.7")
     return out
+
+
+def hybrid(told: int | None = None) -> bytes:
+    """A table, and a stream beside it with what older readers shall not see: the font, in an object stream (ISO 32000-1
+    7.5.8.4). `told`: the offset that the stream tells of itself, instead of the true one."""
+    data = written(CATALOG, TREE, page(), stream())
+    data, table = data[: data.index(b"xref\n")], data[data.index(b"xref\n") : data.index(b"trailer")]
+    holder = len(data)
+    held = b"5 0 " + FONT
+    data += b"6 0 obj\n" + stream(held, b"<</Type/ObjStm/N 1/First 4/Length %d>>" % len(held)) + b"\nendobj\n"
+    hidden = len(data)
+    lines = ((2, 6, 0), (1, holder, 0), (1, hidden if told is None else told, 0))
+    packed = b"".join(
+        bytes([kind]) + place.to_bytes(2, "big") + bytes([third]) for kind, place, third in lines
+    )
+    head = b"<</Type/XRef/Size 8/Index[5 3]/W[1 2 1]/Root 1 0 R/Length %d>>" % len(packed)
+    data += b"7 0 obj\n" + stream(packed, head) + b"\nendobj\n"
+    trailer = b"trailer\n<</Size 8/Root 1 0 R/XRefStm %d>>\nstartxref\n%d\n%%%%EOF\n"
+    return data + table + trailer % (hidden, len(data))
 
 
 FILES: dict[str, Callable[[Path], tuple[Path, str | None]]] = {

@@ -24,6 +24,7 @@ from signing.profile import Level
 from tests import strangers
 from tests.papers import letter
 from tests.rooms.signing import pens
+from tests.rooms.signing.kinds import hybrid
 from tests.rooms.signing.pens import (
     CATALOG,
     FONT,
@@ -74,6 +75,9 @@ FORMS: dict[str, Callable[[], bytes]] = {
     "a tree that loops": lambda: written(
         CATALOG, b"<</Type/Pages/Kids[3 0 R]/Count 1/Parent 2 0 R>>", page(), stream(), FONT
     ),
+    "a name that is no text": lambda: simple(b"<</Type/Catalog/Pages 2 0 R/Tr#ec 1>>"),
+    "a hybrid": hybrid,
+    "a hybrid whose stream misplaces itself": lambda: hybrid(told=7),
     "a high object number": lambda: simple().replace(b"/Size 6", b"/Size 900000"),
 }  # fmt: skip
 
@@ -216,6 +220,34 @@ def test_a_file_for_archives_stays_one(tmp_path: Path) -> None:
             assert "/N" in field.AP and int(field.F) & 4
             assert "/DR" not in pdf.Root.AcroForm  # nothing that would have to be embedded
     pen().signed(_pdfa(2), tmp_path, asked)
+
+
+def test_text_without_an_appearance_is_drawn_as_before_in_a_file_for_archives(tmp_path: Path) -> None:
+    """Which is against ISO 19005; pdfium draws it by the resources of the form, or by its own where there is none."""
+    text = b"/Annots[<</Subtype/FreeText/Rect[50 50 250 90]/Contents(ghi)/DA(/Helv 11 Tf 0 g)/F 4>>]"
+    source = tmp_path / "in.pdf"
+    source.write_bytes(_pdfa(2).replace(b"/Contents 4 0 R", b"/Contents 4 0 R" + text))
+    with pikepdf.open(source) as pdf:
+        pdf.save(tmp_path / "sound.pdf")
+    signed = pen().signed(tmp_path / "sound.pdf", tmp_path)
+    with pypdfium2.PdfDocument(source) as before, pypdfium2.PdfDocument(signed) as after:
+        pictures = [bytes(one[0].render(draw_annots=True).buffer) for one in (before, after)]
+    assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize("reference", [b"%d 0 R", b"[%d\r\n0\tR]", b"<</B[1 %d  0 R]>>", b"[%d 1 R]"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_what_led_nowhere_leads_nowhere(reference: bytes, streams: bool, tmp_path: Path) -> None:
+    """The numbers that come next are referred to already, though nothing has them (T1)."""
+    room = b"(" + b"x" * 150 + b")"
+    paper = simple(b"<</Type/Catalog/Pages 2 0 R/A 6 0 R>>", None, b"[" + room + b"]")
+    if streams:
+        with pikepdf.open(BytesIO(paper)) as pdf:
+            mode = pikepdf.ObjectStreamMode.generate
+            paper = saved(pdf, object_stream_mode=mode, compress_streams=False)
+    size = int(re.findall(rb"/Size (\d+)", paper)[-1])
+    nowhere = b" ".join(reference % number for number in range(size, size + 8, 2))
+    pen().signed(paper.replace(room, nowhere.ljust(len(room))), tmp_path)
 
 
 # -- damage

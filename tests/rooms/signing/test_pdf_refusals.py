@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
+from signing import pades
 from signing.appearance import Mark
 from signing.pades import Unsignable, Wish
 from tests.papers import letter
@@ -118,6 +119,31 @@ def test_every_reason_has_its_file(why: Unsignable, tmp_path: Path) -> None:
     assert reason(paper(), tmp_path, asked) == why
 
 
+def test_a_key_that_is_not_as_long_as_is_stated(tmp_path: Path) -> None:
+    """qpdf tries other lengths, and most readers do not, so that not all of them would open what we sign."""
+    with pikepdf.open(BytesIO(letter())) as pdf:
+        paper = saved(pdf, encryption=pikepdf.Encryption(owner="o", user="", R=3, aes=False, metadata=False))
+    assert reason(paper, tmp_path) == "signed"
+    assert reason(paper.replace(b"/Length 128", b"/Wength 128"), tmp_path) == Unsignable.ENCRYPTION_UNKNOWN
+
+
+def test_encrypted_strings_that_a_mending_reader_reads_too_soon(tmp_path: Path) -> None:
+    with pikepdf.open(BytesIO(letter())) as pdf:
+        pdf.Root.Lang = pikepdf.String("vi-VN")
+        paper = saved(pdf, encryption=pikepdf.Encryption(owner="o", user="", R=6))
+    assert reason(paper, tmp_path) == "signed"
+    damaged = re.sub(rb"startxref\n\d+", b"startxref\n7", paper)
+    assert reason(damaged, tmp_path) == Unsignable.DAMAGED_CROSS_REFERENCES
+
+
+def test_a_reason_tells_nothing_of_our_folders(tmp_path: Path) -> None:
+    source = tmp_path / "in.pdf"
+    source.write_bytes(b"%PDF-1.7\nnothing else")
+    with pytest.raises(pades.CannotSign) as refused:
+        pades.prepare(source, tmp_path / "out.pdf", wish=PLAIN, signer=pen().signer)
+    assert refused.value.detail.startswith("unable to find")
+
+
 def test_a_wrong_password_is_said_to_be_wrong(tmp_path: Path) -> None:
     assert reason(_protected(), tmp_path, password="x") == Unsignable.PASSWORD_WRONG
 
@@ -131,8 +157,6 @@ def test_an_update_beyond_what_a_table_can_tell_is_too_large(tmp_path: Path) -> 
         out.seek(10_000_000_000)
         begin = out.tell()
         out.write(re.sub(rb"startxref\n\d+", b"startxref\n%d" % begin, paper[table:]))
-    from signing import pades
-
     with pytest.raises(pades.CannotSign) as refused:
         pades.prepare(source, tmp_path / "out.pdf", wish=PLAIN, signer=pen().signer)
     assert refused.value.reason == Unsignable.TOO_LARGE
