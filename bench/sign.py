@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pkcs11
+from asn1crypto import cms as cms_form
 from asn1crypto import tsp
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
@@ -120,6 +121,14 @@ class Stamps(TimeStamper):
     def __init__(self, authority: Authority) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._authority = authority
+        self._dummy = b""
+
+    async def async_dummy_response(self, md_algorithm: str) -> cms_form.ContentInfo:
+        # asn1crypto takes longer and longer over one object that is written into others again and again (seconds in
+        # the end): pyHanko is given what it would be at its best, a token that nobody touched.
+        if not self._dummy:
+            self._dummy = (await super().async_dummy_response(md_algorithm)).dump()
+        return cms_form.ContentInfo.load(self._dummy)
 
     async def async_request_tsa_response(self, req: tsp.TimeStampReq) -> tsp.TimeStampResp:
         return tsp.TimeStampResp.load(await self._authority.stamp(req.dump()))
