@@ -227,8 +227,10 @@ async def open_house(
         if demonstration is not None:
             house = await _furnished(house, demonstration, parts, stack)
         if jobs is not None:
+            # Where several hosts share a database, what is held may be a living one's.
+            orphaned = alone and db.kind == "sqlite"
             starting = asyncio.create_task(
-                chores.begin(jobs, house, parts, orphaned=alone), name="durable work"
+                chores.begin(jobs, house, parts, orphaned=orphaned), name="durable work"
             )
             stack.push_async_callback(chores.end, jobs, starting)
         yield house
@@ -296,7 +298,7 @@ class Parts:
             trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints),
             keys=self.vault, authority=ours, seal=seal, ready=watch.troubles, counts=self._counts,
         )  # fmt: skip
-        return House(rooms, watch, Sweeping(db, store, requests, sign, clock))
+        return House(rooms, watch, Sweeping(db, store, requests, sign, self.guard.now))
 
     # -- time-stamps
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +23,7 @@ from documents.office import Caller
 from signing.profile import Level
 from storage.database import Database
 from storage.schema import DocumentRow, RenditionRow, SigningRequestRow
-from storage.store import KeptName, ObjectStore, WorkingName
+from storage.store import Damaged, KeptName, NotKept, ObjectStore, WorkingName
 
 
 class Disclosure(StrEnum):
@@ -178,7 +178,7 @@ class Documents:
             raise NoSuchDocument(str(document.id))
         chosen = [one for one in document.renditions if ordinal is None or one.ordinal == ordinal]
         if chosen:
-            async with self._store.kept.fetch(KeptName(document.agency, chosen[-1].sha256)) as path:
+            async with recorded(self._store, KeptName(document.agency, chosen[-1].sha256)) as path:
                 yield path
             return
         if ordinal is not None:
@@ -192,6 +192,17 @@ class Documents:
             raise NoSuchDocument(str(document.id))
         async with self._store.working.fetch(WorkingName(document.agency, working)) as path:
             yield path
+
+
+@asynccontextmanager
+async def recorded(store: ObjectStore, name: KeptName) -> AsyncIterator[Path]:
+    """What a row says is kept. Raises Damaged also where it is gone: nobody may take that away (P2); StoreUnavailable."""
+    async with AsyncExitStack() as stack:
+        try:
+            path = await stack.enter_async_context(store.kept.fetch(name))
+        except NotKept as gone:
+            raise Damaged(f"{name} is gone") from gone
+        yield path
 
 
 def read_document(session: Session, agency: UUID, document: UUID) -> Document:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from documents.document import Document, Documents
+from documents.document import Document, Documents, recorded
 from documents.judging import Judging
 from documents.office import Caller, NotAllowed
 from documents.requests import Held
@@ -140,7 +140,7 @@ class EvidenceBundle:
 
     async def _add_renditions(self, sums: Sums, document: Document) -> None:
         for one in document.renditions:
-            async with self._store.kept.fetch(KeptName(document.agency, one.sha256)) as path:
+            async with recorded(self._store, KeptName(document.agency, one.sha256)) as path:
                 await sums.file(f"renditions/{one.ordinal:02}-{one.kind.value}.pdf", path, one.sha256)
 
     async def _add_facts(self, sums: Sums, document: Document) -> None:
@@ -168,7 +168,7 @@ class EvidenceBundle:
         sums.json("requests.json", requests)
         sums.text("audit.jsonl", "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
         for kind, sha256 in evidence:
-            async with self._store.kept.fetch(KeptName(document.agency, sha256)) as path:
+            async with recorded(self._store, KeptName(document.agency, sha256)) as path:
                 ending = {"certificate": "cer", "crl": "crl", "ocsp": "ors"}[kind]
                 await sums.file(f"evidence/{sha256[:16]}.{ending}", path, sha256)
 

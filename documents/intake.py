@@ -11,6 +11,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -29,9 +30,10 @@ from storage.database import Database
 from storage.identifiers import uuid7
 from storage.log.records import record
 from storage.schema import DocumentRow, RenditionRow
-from storage.store import ObjectStore, WorkingName
+from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 
 UPLOADS_WAIT = timedelta(days=30)  # an upload that nobody signs
+UNSURE_WAITS = timedelta(days=1)  # an upload of which nobody knows whether it is recorded
 MEDIA_TYPES = {"application/pdf", "application/x-pdf", "application/octet-stream", ""}
 NAME_BYTES = 150
 HEADER_WITHIN = 1024  # bytes, ISO 32000-2 annex on readers' leniency
@@ -133,10 +135,16 @@ class Intake:
             )
         finally:
             file.unlink(missing_ok=True)
+        mine = WorkingName(caller.agency, working)
         try:
             return await self._record(caller, document, landed, arrival, pages=pages, working=working)
+        except OtherBody:
+            await self._store.working.delete(mine)
+            raise
         except BaseException:
-            await self._store.working.delete(WorkingName(caller.agency, working))
+            # Perhaps it is recorded all the same: the caller's retry finds out, and until then the bytes stay.
+            with suppress(NotKept, StoreUnavailable):
+                await self._store.working.extend(mine, expires=now + UNSURE_WAITS)
             raise
 
     async def duplicates(self, caller: Caller, document: Document) -> Sequence[UUID]:
@@ -207,8 +215,28 @@ class Intake:
 
         made, new = await self._db.transact(caller.agency, work)
         if not new:
-            await self._store.working.delete(WorkingName(caller.agency, working))
+            await self._settle(caller.agency, document, working, expires=now + UPLOADS_WAIT)
         return made
+
+    async def _settle(self, agency: UUID, document: UUID, working: UUID, *, expires: datetime) -> None:
+        """The same upload came again: the first one stays, and where its bytes are gone these take their place."""
+
+        def first(session: Session) -> UUID | None:
+            return session.get_one(DocumentRow, document).working
+
+        def take(session: Session) -> None:
+            row = session.get_one(DocumentRow, document, with_for_update=True)
+            if row.working == stands:
+                row.working = working
+
+        stands = await self._db.read(agency, first)
+        try:
+            if stands is not None:
+                await self._store.working.extend(WorkingName(agency, stands), expires=expires)
+        except NotKept:
+            await self._db.transact(agency, take)
+        else:
+            await self._store.working.delete(WorkingName(agency, working))
 
 
 def clean_name(raw: str) -> str:

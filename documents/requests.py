@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, exists, select
 from sqlalchemy.orm import Session
 
 from documents.document import (
@@ -41,6 +41,7 @@ from storage.schema import (
 from storage.sealed import Sealer
 
 LEASE = timedelta(minutes=2)  # lengthened while its holder lives, so that a large file may take its time
+HOLDER_ANSWERS_WITHIN = timedelta(minutes=60)  # who signs from outside
 OPEN = [one.value for one in RequestState if not one.ended]
 OUTSIDE = "certificate"  # the ticket of who answers from outside
 
@@ -181,14 +182,15 @@ class Requests:
         return await self._db.transact(WHOLE_SERVICE, work)
 
     async def waiting(self, *, orphaned: bool = False) -> Sequence[UUID]:
-        """Open requests that nobody holds, oldest first; with `orphaned` all open ones."""
+        """Open requests that nobody holds and that do not wait for somebody's answer from outside, oldest first; with
+        `orphaned` all open ones."""
         now = self._clock()
 
         def work(session: Session) -> list[UUID]:
             query = select(SigningRequestRow.id).where(SigningRequestRow.state.in_(OPEN))
             if not orphaned:
                 free = SigningRequestRow.lease_until
-                query = query.where(free.is_(None) | (free < now))
+                query = query.where(free.is_(None) | (free < now), ~_waits_outside(now))
             return list(session.scalars(query.order_by(SigningRequestRow.id)))
 
         return await self._db.read(WHOLE_SERVICE, work)
@@ -284,6 +286,15 @@ class Requests:
 
     def _open(self, sealed: bytes | None, request: UUID) -> str | None:
         return self._sealer.open(sealed, b"document password " + request.bytes).decode() if sealed else None
+
+
+def _waits_outside(now: datetime) -> ColumnElement[bool]:
+    """Nothing can be done for it: its time is not over, and nobody has answered."""
+    row = IntentRow
+    return exists().where(
+        row.request == SigningRequestRow.id, row.state == "WAITING", row.ticket == OUTSIDE, row.signature.is_(None),
+        row.created_at > now - HOLDER_ANSWERS_WITHIN,
+    )  # fmt: skip
 
 
 def _blocking(document: UUID) -> Select[SigningRequestRow]:

@@ -27,9 +27,10 @@ from documents.signing_steps import SigningSteps
 from documents.wish import SignWish
 from hsm.key import KeyDescription, NoSuchKey, Purpose
 from signing.longterm import TokenDoesNotFit
-from signing.pades import AnswerDoesNotFit, CannotSign, NotThePreparedFile
+from signing.pades import AnswerDoesNotFit, CannotSign, NotThePreparedFile, Unsignable
 from signing.timestamping.source import TimestampUnavailable
 from signing.verification.own_work import NotAccepted
+from signing.workshop import WorkshopFailed
 from storage.store import NotKept
 
 # What was prepared and what came for it do not belong together: asking again would end the same way.
@@ -128,9 +129,9 @@ class SignDocument:
     async def _story(self, held: Held) -> SigningRequest:
         if held.prepared is not None and held.prepared.expires < self._steps.now() and not held.answered:
             return await self._expired(held)
+        if held.state is RequestState.REVOCATION_PENDING:
+            return await self._steps.augment(held)
         try:
-            if held.state is RequestState.REVOCATION_PENDING:
-                return await self._steps.augment(held)
             return await self._five_steps(held)
         except (CannotSign, CertificateRefused, KeyRefused, NoSuchKey, NotAllowed, *OUR_FAULTS) as refused:
             if isinstance(refused, NoSuchKey) and held.prepared is not None:
@@ -144,9 +145,16 @@ class SignDocument:
             raise
         except NotKept:
             # The upload, or what was prepared of it, has had its time: nobody can go on with this request.
-            if held.state is not RequestState.REVOCATION_PENDING:
-                await self._progress.ended(held, RequestState.EXPIRED, {"code": "bytes-gone"})
+            await self._progress.ended(held, RequestState.EXPIRED, {"code": "bytes-gone"})
             raise
+        except WorkshopFailed as failed:
+            if held.prepared is not None or failed.why == "crashed":
+                raise
+            # No key was touched, and the file would take as long the next time.
+            too_much = CannotSign(Unsignable.TOO_COMPLEX, failed.why)
+            await self._progress.received(held)
+            await self._progress.ended(held, RequestState.REFUSED, problem_of(too_much))
+            raise too_much from failed
 
     async def _expired(self, held: Held) -> SigningRequest:
         return await self._progress.ended(held, RequestState.EXPIRED, {"code": "expired"})

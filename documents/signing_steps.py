@@ -15,11 +15,11 @@ from typing import Any
 from uuid import UUID
 
 from documents import finishing
-from documents.document import RequestState, SigningRequest
+from documents.document import RequestState, SigningRequest, recorded
 from documents.evidence import EvidenceKeeper
 from documents.finishing import Answer, Finished, Proof
 from documents.progress import Delivered, Progress
-from documents.requests import Held
+from documents.requests import HOLDER_ANSWERS_WITHIN, Held
 from documents.signer_check import Checked, KeyRefused, MaterialOwed, SignerCheck, SignerOf
 from hsm.key import KeyDescription, KeyUnavailable, KeyVault, Refusal, Refused, Signed, SigningOrder, Waiting
 from signing import pades
@@ -38,7 +38,6 @@ from storage.store import KeptName, NotKept, ObjectStore, WorkingName, first_ret
 __all__ = ["KeyRefused", "SigningSteps", "Timestamping", "Tools"]
 
 HSM_ANSWERS_WITHIN = timedelta(minutes=15)
-HOLDER_ANSWERS_WITHIN = timedelta(minutes=60)
 # The prepared file waits so long for time-stamps, then an operator looks.
 FINISHED_WITHIN = timedelta(days=30)
 OWED = {"code": "revocation-unknown"}
@@ -107,7 +106,7 @@ class SigningSteps:
                 await self._keep(held, held.base.sha256, upload)
 
     def original(self, held: Held) -> AbstractAsyncContextManager[Path]:
-        return self._.store.kept.fetch(KeptName(held.agency, held.base.sha256))
+        return recorded(self._.store, KeptName(held.agency, held.base.sha256))
 
     # -- step 2
 
@@ -325,7 +324,7 @@ class SigningSteps:
         if before is not None and before.sha256 != held.signed.sha256:
             return await self._.progress.augmented(held, before)
         async with self._scratch() as file:
-            async with self._.store.kept.fetch(KeptName(held.agency, held.signed.sha256)) as signed:
+            async with recorded(self._.store, KeptName(held.agency, held.signed.sha256)) as signed:
                 await asyncio.to_thread(shutil.copyfile, signed, file)
             return await self._augmented(held, file)
 

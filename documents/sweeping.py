@@ -2,13 +2,17 @@
 
 - Nothing that an open request names is deleted from `working`, however old it is.
 - What a dead worker left is carried on by the same story as the first call; there is no second path.
+- What fails by itself, and not because the world is away, rests longer each time, so that one bad file does not keep the
+  machine busy.
+- `clock` raises ClockUnsure: a clock that somebody set to next year deletes nothing.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -19,12 +23,16 @@ from sqlalchemy.orm import Session
 from documents.document import SigningRequest
 from documents.requests import OPEN, RequestHeld, Requests, TakenOver
 from documents.sign_document import SignDocument
-from storage.database import WHOLE_SERVICE, Database
+from hsm.key import KeyUnavailable
+from signing.timestamping.clock import ClockUnsure
+from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable
 from storage.schema import DocumentRow, SigningRequestRow
-from storage.store import ObjectStore, WorkingName
+from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 
 ASK_AGAIN = timedelta(seconds=30)  # an authority that was away
 LATER = timedelta(hours=6)  # a named file is looked at again
+LONGEST_REST = timedelta(hours=1)
+AWAY = (KeyUnavailable, StoreUnavailable, DatabaseUnavailable, ClockUnsure)
 
 log = logging.getLogger("antin.sweeping")
 
@@ -36,13 +44,17 @@ class Sweeping:
     requests: Requests
     sign: SignDocument
     clock: Callable[[], datetime]
+    _resting: dict[UUID, tuple[int, datetime]] = field(
+        default_factory=dict
+    )  # how often it failed, until when
 
     async def clear(self) -> int:
         """How many files went. Raises StoreUnavailable, DatabaseUnavailable."""
         now, gone = self.clock(), 0
         async for name in self.store.working.expired(now):
             if await self.db.read(WHOLE_SERVICE, partial(_is_named, name=name)):
-                await self.store.working.extend(name, expires=now + LATER)
+                with suppress(NotKept):  # its request has just ended
+                    await self.store.working.extend(name, expires=now + LATER)
             else:
                 await self.store.working.delete(name)
                 gone += 1
@@ -51,14 +63,23 @@ class Sweeping:
     async def take_up(self, *, orphaned: bool = False) -> None:
         """Carries on what nobody holds; `orphaned`: whoever held something is known to be dead. One that fails does
         not keep the others from their turn."""
-        for request in await self.requests.waiting(orphaned=orphaned):
+        waiting = await self.requests.waiting(orphaned=orphaned)
+        for gone in self._resting.keys() - set(waiting):
+            del self._resting[gone]
+        for request in waiting:
+            failures, until = self._resting.get(request, (0, None))
+            if until is not None and until > self.clock():
+                continue
             try:
                 await self.sign.go_on(request, orphaned=orphaned)
             except (TakenOver, RequestHeld):
                 continue
             except Exception as why:
-                # Told to whoever asks for the request, and tried again at the next sweep.
+                # Told to whoever asks for the request, and tried again.
                 log.warning("request %s waits: %s", request, type(why).__name__)
+                if not isinstance(why, AWAY):
+                    rest = min(ASK_AGAIN * 2 ** min(failures, 10), LONGEST_REST)
+                    self._resting[request] = (failures + 1, self.clock() + rest)
 
     async def go_on(self, words: dict[str, str]) -> datetime | None:
         """The durable job: until the request has come to its end."""

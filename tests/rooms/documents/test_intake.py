@@ -8,6 +8,7 @@ import zlib
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pytest
@@ -18,6 +19,7 @@ from documents.document import Disclosure
 from documents.intake import NAME_BYTES, Arrival, IntakeRefusal, NotAccepted, clean_name, land
 from documents.office import Caller, NotAllowed
 from documents.once import OtherBody
+from storage.database import DatabaseUnavailable
 from storage.store import StoreUnavailable
 from tests.papers import letter
 from tests.rooms.documents.desk import LIMIT, Desk, pieces
@@ -200,3 +202,27 @@ def test_names() -> None:
     assert clean_name("\u202efdp.exe") == "fdp.exe"
     assert clean_name("ă" * 300 + ".pdf").endswith("ă.pdf")
     assert clean_name("") == "van-ban.pdf"
+
+
+async def test_an_answer_lost_at_the_very_end_loses_no_upload(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is written, and whoever wrote it does not know: the caller's retry gets the document with its bytes."""
+    content, document, told = letter(), desk.id(), desk.db.transact
+
+    async def lost(*args: Any, **more: Any) -> Any:
+        await told(*args, **more)
+        raise DatabaseUnavailable("the connection was cut")
+
+    monkeypatch.setattr(desk.db, "transact", lost)
+    with pytest.raises(DatabaseUnavailable):
+        await desk.intake.receive(desk.caller, document, pieces(content), Arrival("a.pdf"))
+    monkeypatch.undo()
+    for gone in (False, True):
+        if gone:
+            (only,) = desk.left_behind()
+            Path(only).unlink()
+        again = await desk.intake.receive(desk.caller, document, pieces(content), Arrival("a.pdf"))
+        async with desk.documents.open(desk.caller, again) as path:
+            assert path.read_bytes() == content
+        assert len(desk.left_behind()) == 1

@@ -284,6 +284,20 @@ async def test_what_is_refused_has_its_reason_and_touches_no_key(desk: Desk) -> 
     await desk.ask(document, "con-dau", request=desk.id())
 
 
+async def test_what_takes_too_long_is_refused_and_not_tried_for_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document, request = (await desk.receive()).id, desk.id()
+    monkeypatch.setattr("documents.signing_steps.SECONDS", 0.0)
+    with pytest.raises(CannotSign) as refused:
+        await desk.ask(document, request=request)
+    assert refused.value.reason is Unsignable.TOO_COMPLEX
+    monkeypatch.undo()
+    assert (await desk.request(request)).state is RequestState.REFUSED
+    assert await desk.sign.go_on(request) is None
+    assert (await desk.ask(document)).state is RequestState.DONE
+
+
 async def test_who_may_not_sign(desk: Desk) -> None:
     document = (await desk.receive()).id
     with pytest.raises(NotAllowed):

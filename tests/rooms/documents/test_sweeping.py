@@ -1,0 +1,83 @@
+"""What has had its time goes, what was left lying goes on, and nothing else is touched."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from documents.document import RequestState
+from documents.requests import HOLDER_ANSWERS_WITHIN
+from documents.sweeping import Sweeping
+from documents.wish import SignWish
+from signing.profile import Level
+from signing.timestamping.clock import ClockUnsure
+from storage.schema import SigningRequestRow
+from storage.store import Damaged, KeptName
+from tests.house import House
+from tests.rooms.documents.desk import SOON, Desk
+
+
+def sweeping_of(desk: Desk) -> Sweeping:
+    return Sweeping(desk.db, desk.store, desk.requests, desk.sign, desk.clock)
+
+
+async def test_what_waits_for_a_holder_outside_is_left_alone(desk: Desk) -> None:
+    """Or whoever answers meets a worker that holds the request, and the file is read anew every few seconds."""
+    await desk.make_key("the")
+    document, request = (await desk.receive()).id, desk.id()
+    wish = SignWish(
+        level=Level.B_T, certificate=desk.pki.certificate(desk.labels["the"]), chain=desk.pki.chain
+    )
+    await desk.sign.prepare(desk.caller, document, request, wish)
+    sweeping = sweeping_of(desk)
+    before = await desk.db.read(desk.caller.agency, lambda s: s.get_one(SigningRequestRow, request).lease)
+    await sweeping.take_up()
+    assert (
+        await desk.db.read(desk.caller.agency, lambda s: s.get_one(SigningRequestRow, request).lease)
+        == before
+    )
+    desk.clock.move(HOLDER_ANSWERS_WITHIN + SOON)
+    await sweeping.take_up()
+    assert (await desk.request(request)).state is RequestState.EXPIRED
+
+
+async def test_one_that_fails_by_itself_rests_longer_each_time(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A kept original that somebody took away: nothing is lost by waiting for it, and the machine is not kept busy."""
+    document, request = (await desk.receive()).id, desk.id()
+    with desk.pki.answering("tsa"):
+        await desk.ask(document, request=request)
+    original = (await desk.documents.get(desk.caller, document)).renditions[0].sha256
+    path = desk.folder / "store" / "kept" / str(desk.caller.agency) / original[:2] / original
+    path.rename(desk.folder / "taken away")
+    sweeping, tried = sweeping_of(desk), list[int]()
+    with caplog.at_level(logging.WARNING, "antin.sweeping"):
+        for _ in range(12):
+            await sweeping.take_up()
+            tried.append(caplog.text.count("Damaged"))
+            desk.clock.move(timedelta(seconds=15))
+    assert tried == [1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3]
+    with pytest.raises(Damaged):
+        async with desk.documents.open(desk.caller, await desk.documents.get(desk.caller, document)):
+            pass
+    (desk.folder / "taken away").rename(path)
+    desk.clock.move(timedelta(hours=1))
+    await sweeping.take_up()
+    assert (await desk.request(request)).state is RequestState.DONE
+    assert await desk.store.kept.stat(KeptName(desk.caller.agency, original))
+
+
+async def test_a_clock_that_was_set_forward_deletes_nothing(house: House) -> None:
+    """An upload that nobody has signed lies in `working` alone."""
+    document = await house.upload(house.world.clerk.caller)
+    house.clock.jump(timedelta(days=365))
+    try:
+        with pytest.raises(ClockUnsure):
+            await house.opened.sweeping.clear()
+    finally:
+        house.clock.jump(-timedelta(days=365))
+    async with house.rooms.documents.open(house.world.clerk.caller, document) as path:
+        assert path.stat().st_size == document.size
