@@ -25,6 +25,22 @@ def sync_file(file: Path) -> None:
         os.close(handle)
 
 
+class Folders:
+    """Makes folders below one that is durable. Each is fsynced into its parent once a process, also where it is there
+    already: who made it a moment ago may die before doing so."""
+
+    def __init__(self, root: Path) -> None:
+        self._durable = {root}
+
+    def make(self, folder: Path) -> None:
+        if folder in self._durable and folder.is_dir():
+            return
+        self.make(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+        self._durable.add(folder)
+
+
 def make_folder(folder: Path) -> None:
     """Makes it and the missing ones above it, each name durable."""
     if folder.is_dir():

@@ -57,6 +57,16 @@ def uuids(folder: Path) -> list[UUID]:
     return found
 
 
+@contextmanager
+def begun(scratch: Path) -> Iterator[Path]:
+    """A file being made: what is left of it under this name at the end goes, so that a full disk stays no fuller."""
+    new = new_file(scratch)
+    try:
+        yield new
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def new_file(scratch: Path) -> Path:
     """A name that nothing bears."""
     return scratch / secrets.token_hex(12)

@@ -19,8 +19,8 @@ from pathlib import Path
 from uuid import UUID
 
 from storage.digests import copy_hashing, sha256_of
-from storage.durable import make_folder, sync_folder
-from storage.folder_access import Threads, entries, new_file, uuids
+from storage.durable import Folders, sync_folder
+from storage.folder_access import Threads, begun, entries, uuids
 from storage.store import SHA256_HEX, AlreadyKept, Damaged, Kept, KeptName, NotKept, StoreUnavailable
 
 READ_ONLY = 0o444
@@ -29,6 +29,7 @@ READ_ONLY = 0o444
 class FolderKept:
     def __init__(self, folder: Path, scratch: Path, threads: ThreadPoolExecutor) -> None:
         self._folder, self._scratch, self._run = folder, scratch, Threads(threads)
+        self._folders = Folders(folder)
 
     async def keep(self, name: KeptName, source: Path, *, retain_until: datetime | None = None) -> None:
         await self._run(lambda: self._keep(name, source, retain_until))
@@ -69,9 +70,9 @@ class FolderKept:
         return self._folder / str(name.agency) / name.sha256[:2] / name.sha256
 
     def _keep(self, name: KeptName, source: Path, retain_until: datetime | None) -> None:
-        path, new = self._path(name), new_file(self._scratch)
-        make_folder(path.parent)
-        try:
+        path = self._path(name)
+        self._folders.make(path.parent)
+        with begun(self._scratch) as new:
             with source.open("rb") as read, new.open("xb") as out:
                 if copy_hashing(read, out) != name.sha256:
                     raise AlreadyKept(str(name))
@@ -84,8 +85,6 @@ class FolderKept:
                 os.link(new, path)
             except FileExistsError:
                 _verify(path, name)
-        finally:
-            new.unlink(missing_ok=True)
         sync_folder(path.parent)  # also where it was there: whoever linked it may have died before this
 
     def _lengthen(self, path: Path, until: datetime) -> bool:
@@ -96,13 +95,13 @@ class FolderKept:
             standing = _until(path)
             if standing is not None and standing >= until:
                 return False
-            new = new_file(self._scratch)
-            with new.open("x", encoding="ascii") as out:
-                out.write(until.astimezone(UTC).isoformat())
-                out.flush()
-                os.fchmod(out.fileno(), READ_ONLY)
-                os.fsync(out.fileno())
-            new.rename(_beside(path))
+            with begun(self._scratch) as new:
+                with new.open("x", encoding="ascii") as out:
+                    out.write(until.astimezone(UTC).isoformat())
+                    out.flush()
+                    os.fchmod(out.fileno(), READ_ONLY)
+                    os.fsync(out.fileno())
+                new.rename(_beside(path))
             return True
         finally:
             os.close(shelf)

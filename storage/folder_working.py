@@ -16,14 +16,15 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from storage.durable import make_folder, sync_file, sync_folder
-from storage.folder_access import Threads, new_file, uuids
+from storage.durable import Folders, sync_file, sync_folder
+from storage.folder_access import Threads, begun, new_file, uuids
 from storage.store import NotKept, WorkingName
 
 
 class FolderWorking:
     def __init__(self, folder: Path, scratch: Path, threads: ThreadPoolExecutor) -> None:
         self._folder, self._scratch, self._run = folder, scratch, Threads(threads)
+        self._folders = Folders(folder)
 
     async def put(self, name: WorkingName, source: Path, *, expires: datetime) -> None:
         await self._run(lambda: self._put(name, source, expires))
@@ -64,15 +65,21 @@ class FolderWorking:
         return self._folder / str(name.agency) / str(name.id)
 
     def _put(self, name: WorkingName, source: Path, expires: datetime) -> None:
-        path, moved = self._path(name), source
-        make_folder(path.parent)
-        if source.stat().st_dev != path.parent.stat().st_dev:
-            moved = new_file(self._scratch)
-            shutil.copyfile(source, moved)
-        _expire(moved, expires)
-        sync_file(moved)
-        moved.rename(path)
-        sync_folder(path.parent)
+        path = self._path(name)
+        self._folders.make(path.parent)
+        if source.stat().st_dev == path.parent.stat().st_dev:
+            _move(source, path, expires)
+            return
+        with begun(self._scratch) as copy:
+            shutil.copyfile(source, copy)
+            _move(copy, path, expires)
+
+
+def _move(file: Path, path: Path, expires: datetime) -> None:
+    _expire(file, expires)
+    sync_file(file)
+    file.rename(path)
+    sync_folder(path.parent)
 
 
 def _link(path: Path, held: Path, name: WorkingName) -> None:

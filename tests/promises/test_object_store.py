@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import resource
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -253,6 +254,62 @@ async def test_a_flipped_bit_in_the_folder_is_found(folder: FolderStore, tmp_pat
             pass
     with pytest.raises(Damaged):
         await folder.kept.keep(name, source)
+
+
+async def test_bytes_and_every_name_are_durable_before_the_answer(
+    folder: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this order; the folders' own names too, though another process made them and died before it had fsynced."""
+    content = os.urandom(5000)
+    name, source = name_of(content), folder.scratch() / "source"
+    kept = tmp_path / "store" / "kept"
+    shelf = kept / str(name.agency) / name.sha256[:2]
+    shelf.mkdir(parents=True)
+    source.write_bytes(content)
+    done: list[str] = []
+    fsync, link, rename = os.fsync, os.link, Path.rename
+    known = {one.stat().st_ino: one.name or "kept" for one in (kept, shelf.parent, shelf)}
+
+    def synced(handle: int) -> None:
+        fsync(handle)
+        done.append(f"fsync {known.get(os.fstat(handle).st_ino, 'file')}")
+
+    def linked(old: Path, new: Path) -> None:
+        link(old, new)
+        done.append("link")
+
+    def renamed(old: Path, new: Path) -> Path:
+        done.append("rename")
+        return rename(old, new)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "link", linked)
+    monkeypatch.setattr(Path, "rename", renamed)
+    await folder.kept.keep(name, source, retain_until=LATER)
+    names = [f"fsync {one.name}" for one in (kept, shelf.parent)]
+    end = [f"fsync {shelf.name}"]
+    assert done == [*names, "fsync file", "fsync file", "rename", "link", *end]
+    done.clear()
+    await folder.kept.keep(name, source, retain_until=LATER)
+    assert done == ["fsync file", *end]
+
+
+async def test_what_cannot_be_written_to_its_end_leaves_nothing(folder: FolderStore, tmp_path: Path) -> None:
+    """Half a file in scratch would keep a full disk full until the next start."""
+    content, elsewhere = os.urandom(900_000), Path("/dev/shm") / secrets.token_hex(8)
+    elsewhere.write_bytes(content)  # another file system: it has to be copied
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+        with pytest.raises(StoreUnavailable):
+            await folder.kept.keep(name_of(content), elsewhere, retain_until=LATER)
+        with pytest.raises(StoreUnavailable):
+            await folder.working.put(WorkingName(uuid4(), uuid4()), elsewhere, expires=LATER)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        elsewhere.unlink()
+    assert list(folder.scratch().iterdir()) == []
+    assert [one for one in (tmp_path / "store").rglob("*") if one.is_file() and one.suffix != ".lock"] == []
 
 
 async def test_a_place_that_cannot_be_written_is_told(folder: FolderStore, tmp_path: Path) -> None:
