@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,11 +24,12 @@ from minio.retention import Retention
 
 from storage.s3_access import S3Access, missing
 from storage.s3_writing import OtherDigest
-from storage.store import AlreadyKept, Damaged, Kept, KeptName, NotKept
+from storage.store import AlreadyKept, Damaged, Kept, KeptName, NotKept, StoreUnavailable
 
 MODE = "x-amz-object-lock-mode"
 UNTIL = "x-amz-object-lock-retain-until-date"
-STANDS = {"PreconditionFailed", "ConditionalRequestConflict"}
+STANDS, AT_THIS_MOMENT = "PreconditionFailed", "ConditionalRequestConflict"
+TRIES, PAUSE = 4, 0.1  # seconds, longer each time
 
 
 class MinioKept:
@@ -65,16 +67,29 @@ class MinioKept:
 
     def _keep(self, name: KeptName, source: Path, retain_until: datetime | None) -> None:
         lock = {MODE: GOVERNANCE, UNTIL: _zulu(retain_until)} if retain_until else {}
+        for attempt in range(TRIES):
+            try:
+                self._put(name, source, lock)
+                return
+            except OtherDigest:
+                raise AlreadyKept(str(name)) from None
+            except S3Error as why:
+                if why.code not in {STANDS, AT_THIS_MOMENT}:
+                    raise
+                if why.code == STANDS and self._stands(name, retain_until):
+                    return
+            time.sleep(PAUSE * 2**attempt)  # somebody else writes it, or takes it away, at this moment
+        raise StoreUnavailable(f"{name}: others were in the way {TRIES} times")
+
+    def _stands(self, name: KeptName, retain_until: datetime | None) -> bool:
+        """Whether these very bytes stand there, held as long as they must be. Raises Damaged."""
         try:
-            self._put(name, source, lock)
-        except OtherDigest:
-            raise AlreadyKept(str(name)) from None
-        except S3Error as why:
-            if why.code not in STANDS:
-                raise
             self._verify(name)
             if retain_until:
                 self._retain(name, retain_until)
+        except NotKept:
+            return False
+        return True
 
     def _put(self, name: KeptName, source: Path, lock: dict[str, str]) -> None:
         try:

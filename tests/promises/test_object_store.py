@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
-import resource
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from storage.folder_store import FolderStore
-from storage.minio_store import Buckets, MinioStore
-from storage.s3_writing import PART, S3Address, S3Credentials
+from storage.minio_store import MinioStore
+from storage.s3_writing import PART
 from storage.store import (
     AlreadyKept,
-    Damaged,
     KeptName,
     NotKept,
     ObjectStore,
-    StoreUnavailable,
     WorkingName,
 )
-from tests.servers import S3Server
+from tests.promises.stores import LATER, all_of, minio_store, name_of
 
-LATER = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
 Make = Callable[[bytes], Path]
-
-
-def minio_store(server: S3Server, folder: Path, buckets: Buckets | None = None) -> MinioStore:
-    named = buckets or Buckets(f"kept-{secrets.token_hex(6)}", f"working-{secrets.token_hex(6)}")
-    return MinioStore(
-        S3Address(server.endpoint, secure=server.secure), S3Credentials(server.access_key, server.secret_key),
-        buckets=named, scratch=folder / "scratch",
-    )  # fmt: skip
 
 
 @pytest.fixture(params=["folder", "minio"])
@@ -61,14 +48,6 @@ def make(store: ObjectStore) -> Make:
         return file
 
     return made
-
-
-def name_of(content: bytes, agency: UUID | None = None) -> KeptName:
-    return KeptName(agency or uuid4(), hashlib.sha256(content).hexdigest())
-
-
-async def all_of(names: AsyncIterator[KeptName]) -> set[KeptName]:
-    return {one async for one in names}
 
 
 @pytest.mark.parametrize("content", [b"", b"%PDF-1.7", os.urandom(3 << 20)], ids=["empty", "small", "3 MiB"])
@@ -230,202 +209,7 @@ def test_it_finds_nothing_wrong_with_itself(store: ObjectStore) -> None:
     assert store.check() == []
 
 
-# -- what only one keeper can suffer
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[FolderStore]:
-    made = FolderStore(tmp_path / "store")
-    yield made
-    made.close()
-
-
-async def test_a_flipped_bit_in_the_folder_is_found(folder: FolderStore, tmp_path: Path) -> None:
-    content = os.urandom(5000)
-    name, source = name_of(content), folder.scratch() / "source"
-    source.write_bytes(content)
-    await folder.kept.keep(name, source)
-    path = tmp_path / "store" / "kept" / str(name.agency) / name.sha256[:2] / name.sha256
-    assert path.stat().st_mode & 0o777 == 0o444
-    path.chmod(0o644)
-    path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-    with pytest.raises(Damaged):
-        async with folder.kept.fetch(name):
-            pass
-    with pytest.raises(Damaged):
-        await folder.kept.keep(name, source)
-
-
-async def test_bytes_and_every_name_are_durable_before_the_answer(
-    folder: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In this order; the folders' own names too, though another process made them and died before it had fsynced."""
-    content = os.urandom(5000)
-    name, source = name_of(content), folder.scratch() / "source"
-    kept = tmp_path / "store" / "kept"
-    shelf = kept / str(name.agency) / name.sha256[:2]
-    shelf.mkdir(parents=True)
-    source.write_bytes(content)
-    done: list[str] = []
-    fsync, link, rename = os.fsync, os.link, Path.rename
-    known = {one.stat().st_ino: one.name or "kept" for one in (kept, shelf.parent, shelf)}
-
-    def synced(handle: int) -> None:
-        fsync(handle)
-        done.append(f"fsync {known.get(os.fstat(handle).st_ino, 'file')}")
-
-    def linked(old: Path, new: Path) -> None:
-        link(old, new)
-        done.append("link")
-
-    def renamed(old: Path, new: Path) -> Path:
-        done.append("rename")
-        return rename(old, new)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "link", linked)
-    monkeypatch.setattr(Path, "rename", renamed)
-    await folder.kept.keep(name, source, retain_until=LATER)
-    names = [f"fsync {one.name}" for one in (kept, shelf.parent)]
-    end = [f"fsync {shelf.name}"]
-    assert done == [*names, "fsync file", "fsync file", "rename", "link", *end]
-    done.clear()
-    await folder.kept.keep(name, source, retain_until=LATER)
-    assert done == ["fsync file", *end]
-
-
-async def test_what_cannot_be_written_to_its_end_leaves_nothing(folder: FolderStore, tmp_path: Path) -> None:
-    """Half a file in scratch would keep a full disk full until the next start."""
-    content, elsewhere = os.urandom(900_000), Path("/dev/shm") / secrets.token_hex(8)
-    elsewhere.write_bytes(content)  # another file system: it has to be copied
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
-        with pytest.raises(StoreUnavailable):
-            await folder.kept.keep(name_of(content), elsewhere, retain_until=LATER)
-        with pytest.raises(StoreUnavailable):
-            await folder.working.put(WorkingName(uuid4(), uuid4()), elsewhere, expires=LATER)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        elsewhere.unlink()
-    assert list(folder.scratch().iterdir()) == []
-    assert [one for one in (tmp_path / "store").rglob("*") if one.is_file() and one.suffix != ".lock"] == []
-
-
-async def test_a_place_that_cannot_be_written_is_told(folder: FolderStore, tmp_path: Path) -> None:
-    name, source = name_of(b"x"), folder.scratch() / "source"
-    source.write_bytes(b"x")
-    (tmp_path / "store" / "kept" / str(name.agency)).write_text("a file where a folder should be")
-    with pytest.raises(StoreUnavailable):
-        await folder.kept.keep(name, source)
-
-
 def test_a_name_that_is_a_path_is_refused() -> None:
     for bad in ("../../etc/passwd", "A" * 64, "0" * 63, "0" * 64 + "\n"):
         with pytest.raises(ValueError, match="SHA-256"):
             KeptName(uuid4(), bad)
-
-
-def test_scratch_of_the_dead_is_cleared_and_of_the_living_not(tmp_path: Path) -> None:
-    dead = tmp_path / "store" / "scratch" / "0123456789abcdef"
-    dead.mkdir(parents=True)
-    (dead / "half.pdf").write_bytes(b"half")
-    dead.with_suffix(".lock").touch()
-    living = FolderStore(tmp_path / "store")
-    (living.scratch() / "mine.pdf").write_bytes(b"mine")
-    other = FolderStore(tmp_path / "store")
-    assert not dead.exists()
-    assert (living.scratch() / "mine.pdf").exists()
-    for one in (living, other):
-        one.close()
-    assert list((tmp_path / "store" / "scratch").iterdir()) == []
-
-
-@pytest.fixture
-def s3(minio_server: S3Server, tmp_path: Path) -> Iterator[tuple[MinioStore, Buckets]]:
-    buckets = Buckets(f"kept-{secrets.token_hex(6)}", f"working-{secrets.token_hex(6)}")
-    made = minio_store(minio_server, tmp_path, buckets)
-    yield made, buckets
-    made.close()
-
-
-def test_missing_buckets_and_locks_are_named(s3: tuple[MinioStore, Buckets]) -> None:
-    store, buckets = s3
-    assert {(one.code, one.detail) for one in store.check()} == {
-        ("no-bucket", buckets.kept), ("no-bucket", buckets.working)
-    }  # fmt: skip
-    for bucket in (buckets.kept, buckets.working):
-        store._s3.client.make_bucket(bucket)
-    assert {one.code for one in store.check() if one.stops} == {"no-versions", "no-object-lock"}
-
-
-async def test_other_bytes_under_a_kept_name_in_the_bucket_are_found(s3: tuple[MinioStore, Buckets]) -> None:
-    store, buckets = s3
-    store.make_buckets()
-    name, source, other = name_of(b"right"), store.scratch() / "right", store.scratch() / "other"
-    source.write_bytes(b"right")
-    other.write_bytes(b"wrong")
-    await store.kept.keep(name, source, retain_until=LATER)
-    store._s3.client.fput_object(buckets.kept, str(name), str(other))  # an administrator, past our door
-    with pytest.raises(Damaged):
-        async with store.kept.fetch(name):
-            pass
-    with pytest.raises(Damaged):
-        await store.kept.keep(name, source)
-
-
-async def test_what_is_retained_cannot_be_deleted_without_the_bypass_right(
-    s3: tuple[MinioStore, Buckets],
-) -> None:
-    from minio.error import S3Error
-
-    store, buckets = s3
-    store.make_buckets()
-    name, source = name_of(b"locked"), store.scratch() / "source"
-    source.write_bytes(b"locked")
-    await store.kept.keep(name, source, retain_until=LATER)
-    version = store._s3.client.stat_object(buckets.kept, str(name)).version_id
-    with pytest.raises(S3Error, match=r"WORM|AccessDenied|Access Denied|protected"):
-        store._s3.client.remove_object(buckets.kept, str(name), version)
-    assert store._s3.client.get_object_retention(buckets.kept, str(name)).mode == "GOVERNANCE"  # type: ignore[union-attr]
-
-
-async def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:
-    store = minio_store(S3Server("127.0.0.1:1", "a", "b" * 8), tmp_path)
-    name, source = name_of(b"x"), store.scratch() / "source"
-    source.write_bytes(b"x")
-    with pytest.raises(StoreUnavailable):
-        await store.kept.keep(name, source)
-    with pytest.raises(StoreUnavailable):
-        await store.kept.stat(name)
-    with pytest.raises(StoreUnavailable):
-        async with store.working.fetch(WorkingName(name.agency, uuid4())):
-            pass
-    assert [one.code for one in store.check()] == ["store-away"]
-    store.close()
-
-
-async def test_wrong_credentials_are_no_missing_object(minio_server: S3Server, tmp_path: Path) -> None:
-    store = minio_store(S3Server(minio_server.endpoint, "nobody", "x" * 16), tmp_path)
-    with pytest.raises(StoreUnavailable):
-        await store.kept.stat(name_of(b"x"))
-    store.close()
-
-
-@pytest.mark.parametrize(
-    ("text", "host", "secure"),
-    [("https://s3.example.gov.vn", "s3.example.gov.vn", True), ("http://127.0.0.1:9000", "127.0.0.1:9000", False),
-     ("minio:9000", "minio:9000", True)],
-)  # fmt: skip
-def test_addresses(text: str, host: str, secure: bool) -> None:
-    assert S3Address.parse(text, "us-east-1") == S3Address(host, "us-east-1", secure)
-    with pytest.raises(ValueError, match="not the address"):
-        S3Address.parse("https://user:secret@host/path", "us-east-1")
-
-
-def test_credentials_come_from_a_file_and_show_no_secret(tmp_path: Path) -> None:
-    file = tmp_path / "credentials"
-    file.write_text("access\nsecret key\n".replace(" ", "-"))
-    read = S3Credentials.read(file)
-    assert read == S3Credentials("access", "secret-key")
-    assert "secret" not in repr(read)
