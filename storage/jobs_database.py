@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,18 @@ def _sqlite(url: URL) -> Engine:
         synchronous = connection.execute("PRAGMA synchronous").fetchone()[0]
         if mode != "wal" or synchronous != 2:
             raise NotDurable(f"{url.database}: journal_mode={mode}, synchronous={synchronous}")
+        if sqlite3.sqlite_version_info < (3, 42):
+            # From Python 3.12 on the engine asks for what only a newer SQLite knows; an older one would answer NULL.
+            connection.create_function("unixepoch", 1, _unixepoch)
 
     return engine
+
+
+def _unixepoch(modifier: str) -> float:
+    """Seconds, to the millisecond."""
+    if modifier != "subsec":
+        raise ValueError(modifier)
+    return round(time.time(), 3)
 
 
 def _postgresql(url: URL, password_file: Path | None) -> Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -10,9 +11,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import make_url, text
 
 from storage.database import DatabaseUnavailable
 from storage.jobs import Jobs
+from storage.jobs_database import JobsDatabase
 from tests import servers
 from tests.steering import SteerableClock
 
@@ -204,6 +207,15 @@ async def test_its_database_is_durable_and_holds_no_pickle(sqlite_url: str, tmp_
     connection.close()
     assert stored
     assert all(text.startswith("{") and kind == "antin_json" for text, kind in stored)
+
+
+def test_an_older_sqlite_tells_the_time_as_newer_python_has_the_engine_ask(sqlite_url: str) -> None:
+    database = JobsDatabase(make_url(sqlite_url), None)
+    before = time.time()
+    with database.engine.connect() as connection:
+        told = connection.execute(text("SELECT unixepoch('subsec')")).scalar_one()
+    database.close()
+    assert before - 1 <= told <= time.time() + 1
 
 
 async def test_work_of_every_minute_does_not_wait_for_the_engine(sqlite_url: str) -> None:
