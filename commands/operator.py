@@ -66,7 +66,7 @@ def _agencies(roof: Roof) -> typer.Typer:
         short: Annotated[str, typer.Option("--short", metavar="NAME", help="UBND xã An Phước")] = "",
         as_json: AsJson = False,
     ) -> int:
-        return asyncio.run(add_agency(roof, _line(name), _line(short) or _line(name), as_json=as_json))
+        return asyncio.run(add_agency(roof, _line(name), _line(short or name), as_json=as_json))
 
     return app
 
@@ -92,10 +92,10 @@ async def add_agency(roof: Roof, name: str, short: str, *, as_json: bool) -> int
     return show_done(facts, words(N_("Đã thêm cơ quan %(name)s."), name=agency.name), as_json=as_json)
 
 
-def _line(given: str) -> str:
+def _line(given: str, *, may_lack: bool = False) -> str:
     """Raises BadParameter: it stands on pages and papers."""
     plain = " ".join(given.split())
-    if not plain.isprintable() or len(plain) > 200:
+    if not plain.isprintable() or len(plain) > 200 or not (plain or may_lack):
         raise typer.BadParameter(words(N_("Tên phải là một dòng chữ, không quá 200 ký tự.")))
     return plain
 
@@ -119,6 +119,8 @@ def _people(roof: Roof) -> typer.Typer:
         agency: InAgency = "",
         as_json: AsJson = False,
     ) -> int:
+        login, name, title = _line(login), _line(name), _line(title, may_lack=True)
+
         async def work() -> int:
             async with roof.open_rooms() as rooms:
                 chosen = await find_agency(rooms, agency)
@@ -189,7 +191,7 @@ def _clients(roof: Roof) -> typer.Typer:
         agency: InAgency = "",
         as_json: AsJson = False,
     ) -> int:
-        wish = ClientWish(name, agency, [_scope(one) for one in scope])
+        wish = ClientWish(_line(name), agency, [_scope(one) for one in scope])
         return asyncio.run(add_client(roof, wish, as_json=as_json))
 
     @app.command("revoke", help="Thu hồi khóa API. / Revokes a program's key.")

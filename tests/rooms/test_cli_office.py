@@ -58,7 +58,13 @@ def test_an_office_begins_with_its_agency(desk: Desk) -> None:
     ]  # fmt: skip
     again = desk.antin("agencies", "add", "UBND xã Hòa Bình", "--json")
     assert (again.code, again.lines[0]["error"]) == (1, "name-taken")
-    assert desk.antin("agencies", "add", "hai\x1b[2J").code == 64
+    for verb in (
+        ["agencies", "add"],
+        ["people", "add", "x", "--name"],
+        ["clients", "add", "--scope", "verify"],
+    ):
+        for name in ("hai\x1b[2J", " ", "x" * 201):
+            assert desk.antin(*verb, name).code == 64  # it would stand on pages and papers
     person = desk.antin("people", "add", "hoa", "--name", "Lê Thị Hoa", "--json")
     assert (person.code, person.lines[0]["error"]) == (1, "which-agency")
     assert (
