@@ -101,6 +101,22 @@ minio() {
     rmdir "$built.new"
 }
 
+# Sets ANTIN_DSS to the folder of the EU's Digital Signature Service for the tests: fetched once, and what was expected.
+dss() {
+    ANTIN_DSS="${XDG_CACHE_HOME:-$HOME/.cache}/antin/dss-$(sha256sum <tests/dss/jars.sha256 | cut -c 1-12)"
+    export ANTIN_DSS
+    [ ! -d "$ANTIN_DSS" ] || return 0
+    packages maven
+    tell "Đang tải DSS của EU cho kiểm thử (chỉ lần đầu)..." "Fetching the EU's DSS for the tests (the first time only)..."
+    new="$ANTIN_DSS.new"
+    mvn -q -B -C -f tests/dss/pom.xml -Dmaven.repo.local="$new/all" -DoutputDirectory="$new/jars" \
+        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies >&2
+    (cd "$new/jars" && sha256sum -- *) | diff tests/dss/jars.sha256 - >&2 ||
+        fail "DSS tải về không như tests/dss/jars.sha256 đã ghi." "DSS is not what tests/dss/jars.sha256 says."
+    mv "$new/jars" "$ANTIN_DSS"
+    rm -rf "$new"
+}
+
 # Sets $go to a Go that can build MinIO's server (1.24), from the PATH or from a wheel in .tools.
 find_go() {
     go=$(command -v go || true)

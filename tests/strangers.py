@@ -1,10 +1,13 @@
-"""What strangers say of a signed file: this file asks poppler, qpdf, OpenSSL, pyHanko and pdfium."""
+"""What strangers say of a signed file: this file asks poppler, qpdf, OpenSSL, pyHanko, pdfium and
+the EU's DSS."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from pyhanko.sign.validation.status import PdfSignatureStatus
 from pyhanko_certvalidator import ValidationContext
 
 _TIMEOUT = 60
+_TOP = Path(__file__).parents[1]
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -77,6 +81,15 @@ def pyhanko(
             ValidationContext(trust_roots=trusted, allow_fetching=False),
             key_usage_settings=KeyUsageConstraints(key_usage=set()),
         )
+
+
+def dss(root: Path, *files: tuple[Path, str | None]) -> list[list[str]]:
+    """What the EU's validator says of each file (with its password), as `tests/dss/__main__.py` tells."""
+    asked = json.dumps([(str(file), password) for file, password in files])
+    command = (sys.executable, "-m", "tests.dss", str(root))
+    done = subprocess.run(command, input=asked, cwd=_TOP, stdout=subprocess.PIPE, text=True, check=True)
+    said: list[list[str]] = json.loads(done.stdout)
+    return said
 
 
 def rendered(file: Path, password: str | None = None, *, most: int = 10_000, scale: float = 0.5) -> list[str]:

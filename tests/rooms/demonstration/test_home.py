@@ -20,6 +20,7 @@ from service import open_house
 from settings import Settings
 from signing.profile import Level
 from signing.verification.report import Verdict
+from tests import strangers
 
 ROOT = Path(__file__).parents[3]
 
@@ -105,6 +106,14 @@ async def test_killed_after_each_step_it_is_furnished_once(tmp_path: Path) -> No
         assert result.report.verdict is Verdict.VALID, result.report
         assert result.report.demonstration
         assert "DEMONSTRATION_TRUST" in [one.code for one in result.report.findings]
+
+        # So does a stranger who trusts the same root, and is told of the seal that covers a third of the signature, as
+        # Decree 30/2020 wants it.
+        root = home / "demonstration" / "authority" / "root.cer"
+        async with rooms.documents.open(caller, sample) as file:
+            (said,) = await asyncio.to_thread(strangers.dss, root, (file, None))
+        overlap = "BBB_FC_IAOD_ANS: Elements overlap on page(s) [1]"
+        assert said == [*2 * ["TOTAL_PASSED PAdES-BASELINE-LT", overlap], *2 * ["PASSED"]]
 
 
 async def test_two_that_furnish_at_once_make_one_home_and_its_token_is_no_other_homes(tmp_path: Path) -> None:

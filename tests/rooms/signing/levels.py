@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from documents import finishing
 from documents.finishing import Answer, Finished
@@ -28,6 +27,7 @@ from signing.trust.anchors import TrustSnapshot
 from signing.trust.fetcher import Fetcher, Reach
 from signing.trust.revocation import Revocation
 from tests.pki import Pki
+from tests.rooms.signing.pens import signature
 
 ROOM = 6000  # bytes for a time-stamp
 
@@ -38,10 +38,11 @@ class Hand:
 
     pki: Pki
     clock: Callable[[], datetime]
-    key: rsa.RSAPrivateKey
+    key: Any  # of the mechanism's kind
     certificate: bytes
     source: RemoteAuthorities
     fetcher: Fetcher
+    mechanism: Mechanism = Mechanism.RSA_PKCS1_SHA256
 
     @staticmethod
     def of(pki: Pki, clock: Callable[[], datetime], key: rsa.RSAPrivateKey, label: str = "binh") -> Hand:
@@ -75,7 +76,7 @@ class Hand:
 
     def prepare(self, original: Path, file: Path, level: Level, password: str | None = None, **wish: Any) -> PreparedSignature:  # fmt: skip
         signer = Signer(
-            certificate=self.certificate, chain=self.pki.chain[:1], mechanism=Mechanism.RSA_PKCS1_SHA256, key="binh",
+            certificate=self.certificate, chain=self.pki.chain[:1], mechanism=self.mechanism, key="binh",
             agency=UUID(int=1), person=UUID(int=2), request=UUID(int=3), expires=self.clock() + timedelta(minutes=15),
         )  # fmt: skip
         room = ROOM if level >= Level.B_T else 0
@@ -87,10 +88,10 @@ class Hand:
     async def sign(self, original: Path, file: Path, level: Level, password: str | None = None, **wish: Any) -> PreparedSignature:  # fmt: skip
         """As step 3 of the story does it, by `documents/finishing.py`."""
         prepared = self.prepare(original, file, level, password, **wish)
-        signature = self.key.sign(prepared.to_sign, padding.PKCS1v15(), SHA256())
-        stamp = await self.token(hashlib.sha256(signature).digest()) if level >= Level.B_T else None
+        made = signature(self.key, prepared)
+        stamp = await self.token(hashlib.sha256(made).digest()) if level >= Level.B_T else None
         material = await self.material(stamp.der if stamp else None) if level >= Level.B_LT else None
-        answer = Answer(signature, stamp.der if stamp else None, material)
+        answer = Answer(made, stamp.der if stamp else None, material)
         finishing.fill(prepared, file, answer, password=password)
         if level >= Level.B_LTA:
             await self.archive(file, password)

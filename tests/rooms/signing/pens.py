@@ -32,20 +32,34 @@ PLAIN = Wish(Level.B_B, claimed_time=NOW)
 AGENCY, PERSON, REQUEST = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def signature(key: Key, prepared: PreparedSignature) -> bytes:
+    """Of what was prepared, by its mechanism."""
+    hashed = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+    chosen: Any = hashed[prepared.mechanism.hash_name]
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(prepared.to_sign, ec.ECDSA(chosen))
+    if prepared.mechanism.value.startswith("rsa-pss"):
+        mask = padding.PSS(padding.MGF1(chosen), chosen.digest_size)
+        return key.sign(prepared.to_sign, mask, chosen)
+    return key.sign(prepared.to_sign, padding.PKCS1v15(), chosen)
+
+
+def key_for(mechanism: Mechanism) -> Key:
+    if mechanism.value.startswith("rsa"):
+        return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return ec.generate_private_key(ec.SECP384R1() if mechanism is Mechanism.ECDSA_SHA384 else ec.SECP256R1())
+
+
 @dataclass(frozen=True)
 class Pen:
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    key: Key
     signer: Signer
 
     def sign(self, prepared: PreparedSignature) -> bytes:
-        hashed = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
-        chosen: Any = hashed[prepared.mechanism.hash_name]
-        if isinstance(self.key, ec.EllipticCurvePrivateKey):
-            return self.key.sign(prepared.to_sign, ec.ECDSA(chosen))
-        if prepared.mechanism.value.startswith("rsa-pss"):
-            mask = padding.PSS(padding.MGF1(chosen), chosen.digest_size)
-            return self.key.sign(prepared.to_sign, mask, chosen)
-        return self.key.sign(prepared.to_sign, padding.PKCS1v15(), chosen)
+        return signature(self.key, prepared)
 
     def signed(
         self, paper: bytes | Path, folder: Path, wish: Wish = PLAIN, *, password: str | None = None
@@ -75,13 +89,7 @@ class Pen:
 
 
 def make(mechanism: Mechanism = Mechanism.ECDSA_SHA256) -> Pen:
-    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-    if mechanism.value.startswith("rsa"):
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    else:
-        key = ec.generate_private_key(
-            ec.SECP384R1() if mechanism is Mechanism.ECDSA_SHA384 else ec.SECP256R1()
-        )
+    key = key_for(mechanism)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Trần Thị Bình")])
     builder = x509.CertificateBuilder(
         name,
