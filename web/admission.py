@@ -90,6 +90,8 @@ def _believe(scope: Scope, headers: Headers, proxies: Sequence[str]) -> Headers:
         proto = [v for n, v in headers if n == b"x-forwarded-proto"]
         if proto and proto[-1] in {b"http", b"https"}:
             scope["scheme"] = proto[-1].decode()
+    elif any(name in FORWARDED for name, _ in headers):
+        scope["state"]["unlisted_proxy"] = True  # whose address it is that we see, nobody knows
     return [one for one in headers if one[0] not in FORWARDED]
 
 

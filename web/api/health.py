@@ -89,6 +89,8 @@ def _readiness(request: Request) -> Readiness:
 
 
 def _near(request: Request) -> bool:
+    if request.scope["state"].get("unlisted_proxy"):
+        return False
     try:
         address = ip_address(client_address(request.scope))
     except ValueError:

@@ -57,7 +57,8 @@ async def stamp(request: Request, rooms: House, bearer: Bearer) -> Response:
 async def _caller(request: Request, bearer: Bearer, networks: tuple[str, ...]) -> Caller:
     """Who shows no key is known by address: nobody's `Idempotency-Key` gets the answer that was given to another."""
     address = client_address(request.scope)
-    if "authorization" not in request.headers and in_networks(address, networks):
+    listed = in_networks(address, networks) and not request.scope["state"].get("unlisted_proxy")
+    if listed and "authorization" not in request.headers:
         return Caller(uuid5(BY_ADDRESS, address), SERVICE, CallerKind.CLIENT, address, "", "")
     caller = await program(request, bearer)
     if not caller.may("timestamp"):

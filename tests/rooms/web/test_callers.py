@@ -137,6 +137,10 @@ async def test_probes_tell_strangers_little(wishes: Wishes) -> None:
         assert (await api.http.get("/healthz")).json() == {"alive": True}
         told(await api.http.get("/metrics"), 404, "not-found")
     async with running(replace(wishes)) as api:
+        # Behind a proxy that nobody listed everybody looks like a neighbour, and nobody is one.
+        through = {"X-Forwarded-For": "93.184.216.34"}
+        told(await api.http.get("/metrics", headers=through), 404, "not-found")
+        assert (await api.http.get("/readyz", headers=through)).json()["troubles"] == []
         assert (await api.http.get("/readyz")).json()["troubles"][0]["code"] == "token-away"
         await upload(api)
         page = (await api.http.get("/metrics")).text
