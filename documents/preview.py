@@ -17,6 +17,8 @@ from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 WIDTHS = (240, 480, 800, 1200)  # pixels; others are rounded up, so that nobody fills the space with sizes
 KEPT_FOR = timedelta(days=3)
 SECONDS, MEMORY = 20.0, 1 << 30
+FAILED_FOR = timedelta(minutes=10)  # a page that took all of that is not drawn again at once
+REMEMBERED = 1024
 NAMESPACE = UUID("6f5a0d1c-94a1-4b52-9f3e-0a6d1c2b7e10")
 
 
@@ -33,6 +35,9 @@ class Previews:
         self, documents: Documents, store: ObjectStore, workshop: Workshop, clock: Callable[[], datetime]
     ) -> None:
         self._documents, self._store, self._workshop, self._clock = documents, store, workshop, clock
+        self._failed: dict[
+            WorkingName, datetime
+        ] = {}  # pages beyond our limits, and for how long they are left alone
 
     async def page(self, caller: Caller, document: Document, page: int, *, width: int = 800) -> bytes:
         """PNG of a page (from 1) of the newest rendition. Raises PreviewUnavailable, NoSuchDocument."""
@@ -40,8 +45,14 @@ class Previews:
         name = self._name(document.agency, document.sha256 or "", page, wide)
         if (cached := await self._cached(name)) is not None:
             return cached
+        if self._failed.get(name, self._clock()) > self._clock():
+            raise PreviewUnavailable("limit")
         async with self._documents.open(caller, document) as path:
-            picture = await self.render(path, page, width=wide)
+            try:
+                picture = await self.render(path, page, width=wide)
+            except PreviewUnavailable as failed:
+                self._note(name, failed.why)
+                raise
         await self._keep(name, picture)
         return picture
 
@@ -65,6 +76,12 @@ class Previews:
             raise PreviewUnavailable("unreadable") from why
         except WorkshopFailed as why:
             raise PreviewUnavailable("limit") from why
+
+    def _note(self, name: WorkingName, why: str) -> None:
+        if why == "limit":
+            if len(self._failed) >= REMEMBERED:
+                self._failed.clear()
+            self._failed[name] = self._clock() + FAILED_FOR
 
     async def _cached(self, name: WorkingName) -> bytes | None:
         try:

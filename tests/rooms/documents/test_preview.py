@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -76,6 +77,20 @@ async def test_a_page_that_never_ends(desk: Desk, monkeypatch: pytest.MonkeyPatc
     shapes = b"".join(b"0 0 m %d 800 l 500 %d l b*\n" % (n % 590, n % 840) for n in range(400_000))
     assert await why(desk, paper(shapes)) == "limit"
     await desk.previews.render(_written(desk.folder), 1, width=240)
+
+
+async def test_a_page_beyond_our_limits_is_left_alone_for_a_while(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or one bad page, asked for again and again, keeps the children busy that others sign by."""
+    made = await desk.receive(letter())
+    monkeypatch.setattr("documents.preview.SECONDS", 0.0)
+    for _ in range(2):
+        with pytest.raises(PreviewUnavailable):
+            await desk.previews.page(desk.caller, made, 1)
+        monkeypatch.undo()
+    desk.clock.move(timedelta(minutes=11))
+    assert opened(await desk.previews.page(desk.caller, made, 1))
 
 
 def _written(folder: Path) -> Path:
