@@ -35,7 +35,8 @@ async def test_openssl_asks_and_believes(wishes: Wishes, tmp_path: Path) -> None
         replace(wishes, authority=made.authority), client=("192.0.2.7", 1)
     ) as api:  # a listed network: no key is wanted
         del api.http.headers["Authorization"]
-        through = QUERY | {"X-Forwarded-For": "93.184.216.34"}  # a proxy that nobody listed: who asks is not known
+        # Through a proxy that nobody listed: who asks is not known.
+        through = QUERY | {"X-Forwarded-For": "93.184.216.34"}
         told(await api.http.post("/tsa", content=query, headers=through), 401, "not-logged-in")
         answer = await api.http.post("/tsa", content=query, headers=QUERY)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/timestamp-reply")
