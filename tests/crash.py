@@ -61,7 +61,7 @@ def die_at(point: str) -> None:
 async def main(point: str, facts: dict[str, Any]) -> None:
     clock = SteerableClock()
     clock.move(timedelta(seconds=facts["moved"]))
-    settings = Settings(home=Path(facts["home"]), tsa_urls=facts["tsa_urls"], workers=1)
+    settings = Settings(home=Path(facts["home"]), tsa_urls=facts["tsa_urls"], workers=1, **facts["settings"])
     agency = UUID(facts["agency"])
     caller = Caller(UUID(facts["caller"]), agency, CallerKind.PERSON, "who dies", "", "")
     wish = SignWish(level=Level(facts["level"]), key=facts["key"])

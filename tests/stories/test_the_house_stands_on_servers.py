@@ -12,6 +12,7 @@ import pytest
 from minio.error import S3Error
 
 from documents.document import RequestState
+from hsm.use_log import read_uses
 from signing.profile import Level
 from signing.trust.anchors import Anchor
 from signing.verification.report import Verdict
@@ -19,6 +20,7 @@ from storage.minio_store import MinioStore
 from storage.store import first_retention
 from tests import servers
 from tests.house import CHAIRMAN_KEY, House, World, open_world_house
+from tests.stories.test_we_crash_between_two_steps import crash, facts_of
 
 
 @pytest.fixture
@@ -54,6 +56,24 @@ async def test_signed_and_there_after_a_restart(world: World, home: Path, on_ser
         assert report.verdict is Verdict.VALID
         await house.check()
         await held_by_the_lock(house, began)
+
+
+@pytest.mark.parametrize("point", ["3 the token has signed, its answer is gone", "5 kept"])
+async def test_killed_and_taken_up(world: World, home: Path, on_servers: dict[str, Any], point: str) -> None:
+    """Between the token and the database, between the bucket and the database; the other gaps on one host."""
+    caller = world.chairman.caller
+    async with open_world_house(world, home, **on_servers) as house:
+        root = Anchor(world.pki.certificate("root"), provenance="the test world")
+        await house.rooms.trusted.add(root, confirmed_by="test")
+        document, request = (await house.upload(caller)).id, house.id()
+    await crash(point, facts_of(house, document, request, "B-LTA", **on_servers))
+    async with open_world_house(world, home, **on_servers) as house:
+        await house.opened.sweeping.take_up(orphaned=True)
+        done = await house.sign(caller, document, CHAIRMAN_KEY, request=request)
+        assert (done.state, done.reached) == (RequestState.DONE, Level.B_LTA)
+        uses = [one for one in read_uses(house.settings.token) if one.request == request]
+        assert len(uses) == (1 if point == "5 kept" else 2)
+        await house.check()
 
 
 async def held_by_the_lock(house: House, began: datetime) -> None:

@@ -27,12 +27,14 @@ async def crash(point: str, facts: dict[str, Any]) -> None:
     assert process.returncode == -9, said.decode()[-2000:]
 
 
-def facts_of(house: House, document: object, request: object, level: str = "B-T") -> dict[str, Any]:
+def facts_of(
+    house: House, document: object, request: object, level: str = "B-T", **settings: Any
+) -> dict[str, Any]:
     caller = house.world.chairman.caller
     return {
         "home": str(house.settings.home), "tsa_urls": house.settings.tsa_urls, "agency": str(caller.agency),
         "caller": str(caller.id), "document": str(document), "request": str(request), "key": CHAIRMAN_KEY,
-        "level": level, "moved": 0,
+        "level": level, "moved": 0, "settings": {name: str(one) for name, one in settings.items()},
     }  # fmt: skip
 
 
