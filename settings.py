@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     token_folder: Path | None = Field(
         None, description="Key book, use log and PIN of the token; default: home/token"
     )
-    token_module: str = Field("", description="PKCS#11 module; default: SoftHSM where Debian puts it")
+    token_module: str = Field("", description="SoftHSM's module, for the token of development; default: where Debian puts it")
     softhsm_in_production: str = Field(
         "", description="To run production on SoftHSM: `I accept that keys in SoftHSM are files`"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class TokenHealth:
     """`ready`: it could sign now, a probe was really signed where there is a probe key (`probed`). `why` is empty or
-    one of: token-away, pin-refused, pin-missing, log-unavailable, probe-failed. `unusable` names keys of the book
+    one of: token-away, token-ambiguous, pin-refused, pin-missing, log-unavailable, probe-failed. `unusable` names keys of the book
     with what is wrong with each: no-certificate, not-found, other-key, extractable, not-sign-only, unsupported.
     `waiting` are orders in the queue, `uses` the lines of the use log."""
 

@@ -151,7 +151,9 @@ def _plain(book: KeyBook) -> dict[str, Any]:
 def _entry(plain: dict[str, Any]) -> KeyEntry:
     if not NAME.fullmatch(plain["name"]):
         raise BookDamaged("name of a key")
-    Pkcs11Uri.parse(plain["uri"])
+    uri = Pkcs11Uri.parse(plain["uri"])
+    if uri.id is None and uri.object is None:
+        raise BookDamaged(f"URI of {plain['name']}: named so loosely it could be another key")
     return KeyEntry(
         name=plain["name"],
         agency=UUID(plain["agency"]),

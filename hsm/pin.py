@@ -36,9 +36,12 @@ def pin_file(folder: Path, given: Path | None = None) -> PinSource:
     def read() -> str:
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         places = [given] if given else [Path(credentials) / FILE] if credentials else []
-        for place in [*places, folder / FILE]:
-            if place.is_file():
-                return _read(place)
+        try:
+            for place in [*places, folder / FILE]:
+                if place.is_file():
+                    return _read(place)
+        except OSError as wrong:  # a folder on the way that we may not enter
+            raise NoPin(str(wrong)) from wrong
         raise NoPin("no PIN file")
 
     return read
@@ -94,10 +97,6 @@ class PinGate:
         self._save(pin, tries=before + 1, refused="")
 
     def accepted(self) -> None:
-        self._file.unlink(missing_ok=True)
-
-    def not_asked(self) -> None:
-        """The token was not reached by the try, so none was spent."""
         self._file.unlink(missing_ok=True)
 
     def refused(self, pin: str, why: str) -> None:

@@ -1,6 +1,7 @@
 """Names of tokens and keys: this file reads and writes PKCS#11 URIs (RFC 7512).
 
-- A URI never carries a PIN: `pin-value` is refused (RFC 7512 5 warns of it, K-rules forbid it).
+- A URI carries no PIN and no way to one: `pin-value` and `pin-source` are refused (RFC 7512 5 warns of the first; the PIN's
+  places are the keeper's own).
 - What is not understood is refused, not skipped: a key named too loosely could be another key.
 """
 
@@ -9,15 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 SCHEME = "pkcs11:"
 LIMIT = 4096  # bytes; no token needs more
 
 _PATH = ("token", "manufacturer", "model", "serial", "object", "id", "type")
-_QUERY = ("module-path", "pin-source")
+_QUERY = ("module-path",)
 # RFC 7512 2.3: unreserved and sub-delims that stand for themselves in either component, and percent-encoding.
-_VALUE = re.compile(r"(?:[A-Za-z0-9\-._~:\[\]@!$'()*+,=/?|]|%[0-9A-Fa-f]{2})*")
+_VALUE = re.compile(r"(?:[A-Za-z0-9\-._~:\[\]@!$'()*+,=/?|&]|%[0-9A-Fa-f]{2})*")
 _PLAIN = "-._~:[]@!$'()*+,="
 
 
@@ -37,7 +39,6 @@ class Pkcs11Uri:
     id: bytes | None = None
     type: str | None = None
     module_path: Path | None = None
-    pin_source: str | None = None
 
     @staticmethod
     def parse(text: str) -> Pkcs11Uri:
@@ -61,7 +62,15 @@ class Pkcs11Uri:
             id=found.get("id"),
             type=words.get("type"),
             module_path=Path(module) if module is not None else None,
-            pin_source=words.get("pin-source"),
+        )
+
+    def is_of(self, token: Any) -> bool:
+        """Whether a token of the library is the one that is named, as far as it is named."""
+        return (
+            self.token in {None, token.label}
+            and self.serial in {None, token.serial.decode(errors="replace")}
+            and self.manufacturer in {None, token.manufacturer_id}
+            and self.model in {None, token.model}
         )
 
     def __str__(self) -> str:

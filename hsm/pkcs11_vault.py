@@ -33,6 +33,7 @@ class Pkcs11Vault:
     def __init__(self, socket: Path, *, seconds: float = SECONDS) -> None:
         self._client = TokenClient(socket, seconds=seconds, book_changed=self._forget)
         self._known: dict[str, KeyDescription] | None = None
+        self._edition = 0  # of the book, as far as we heard
 
     async def open(self, name: str) -> SigningKey:
         """Raises NoSuchKey, KeyUnavailable."""
@@ -57,15 +58,21 @@ class Pkcs11Vault:
 
     def _forget(self) -> None:
         self._known = None
+        self._edition += 1
 
     async def _fetch(self) -> dict[str, KeyDescription]:
-        answer = await self._client.ask("keys")
-        try:
-            found = [read_description(one) for one in take_list({"keys": answer}, "keys", KEYS_LIMIT)]
-        except BadFrame as wrong:
-            raise KeyUnavailable("token", why="answer-not-understood") from wrong
-        self._known = {one.name: one for one in found}
-        return self._known
+        """Remembered only if the book stayed the same meanwhile."""
+        found: dict[str, KeyDescription] = {}
+        edition, after, more = self._edition, "", True
+        while more:
+            page, more = _page(await self._client.ask("keys", after=after))
+            found |= {one.name: one for one in page}
+            if len(found) > KEYS_LIMIT or (more and not page):
+                raise KeyUnavailable("token", why="answer-not-understood")
+            after = max(found, default="")
+        if edition == self._edition:
+            self._known = found
+        return found
 
 
 class Pkcs11Key:
@@ -92,6 +99,17 @@ class Pkcs11Key:
     async def collect(self, ticket: str) -> SigningResult:
         """A token never lets one wait, so there is no ticket."""
         raise LookupError(ticket)
+
+
+def _page(plain: object) -> tuple[list[KeyDescription], bool]:
+    try:
+        if not isinstance(plain, Mapping):
+            raise BadFrame("keys")
+        return [read_description(one) for one in take_list(plain, "keys", KEYS_LIMIT)], plain.get(
+            "more"
+        ) is True
+    except BadFrame as wrong:
+        raise KeyUnavailable("token", why="answer-not-understood") from wrong
 
 
 def _health(plain: object) -> TokenHealth:

@@ -4,6 +4,7 @@
 - Its settings lie in the folder and are read by the processes of this token alone.
 - Whoever reads the folder has the keys: production refuses it by `TokenHealth.softhsm`.
 - The module is loaded in a child process: it reads its settings once, from its environment.
+- Only SoftHSM is ever initialised: another module's token may hold somebody's keys.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 from pathlib import Path
 from uuid import UUID
 
-from hsm import key_book
+from hsm import key_book, use_log
 from hsm.key import Holder, HolderKind, Purpose
 from hsm.key_book import KeyBook, KeyEntry, sync_folder
 from hsm.pin import FILE as PIN_FILE
@@ -120,6 +121,7 @@ def _make_here(folder: Path, label: str, module: Path, uids: frozenset[int]) -> 
         PROBE_KEY, SERVICE, Purpose.PROBE, Holder(HolderKind.SERVICE, SERVICE), probe_uri, public_key
     )
     token.drop()
+    use_log.begin(folder)
     key_book.save(folder, KeyBook(uri, uids, persons=True, keys=(probe,)))
 
 
@@ -130,6 +132,10 @@ def _initialise(module: Path, label: str, operator_pin: str) -> None:
     pin = operator_pin.encode()
     every = ctypes.c_ubyte(0)  # slots without a token too
     _ok(library.C_Initialize(None))
+    about = ctypes.create_string_buffer(256)  # CK_INFO: two bytes of version, then manufacturerID
+    _ok(library.C_GetInfo(about))
+    if not about.raw[2:34].startswith(b"SoftHSM"):
+        raise NoSoftHsm(f"{module} is not SoftHSM: its token is not initialised by us")
     _ok(library.C_GetSlotList(every, ctypes.byref(slot), ctypes.byref(count)))
     _ok(library.C_InitToken(slot, pin, ctypes.c_ulong(len(pin)), label.encode().ljust(32)))
     _ok(library.C_Finalize(None))

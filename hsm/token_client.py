@@ -22,8 +22,8 @@ PATH_LIMIT = 100  # bytes of a Unix socket's address; sun_path has 108
 
 
 class EnrolmentRefused(ValueError):
-    """`reason` is one of: name-bad, name-taken, subject-bad, unsupported, person, certificate-bad, other-key,
-    usage-wrong."""
+    """`reason` is one of: name-bad, name-taken, subject-bad, unsupported, person, certificate-bad, other-key, expired,
+    chain-broken, usage-wrong."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import pkcs11
@@ -38,7 +39,7 @@ from hsm.key import (
     SigningResult,
 )
 from hsm.key_book import KeyBook, KeyEntry
-from hsm.mechanisms import mechanisms_of
+from hsm.mechanisms import UnsupportedKey, mechanisms_of
 from hsm.open_book import OpenBook
 from hsm.order_check import refusal_of
 from hsm.public_keys import verify
@@ -60,6 +61,12 @@ class SignJob:
     wanted: Callable[[], bool]
 
 
+class Progress(Protocol):
+    """Called before each question to the token. `grace`: seconds that this one may take beyond the usual."""
+
+    def __call__(self, grace: float = 0.0) -> None: ...
+
+
 class TokenFailed(Exception):
     """The token was asked and gave no signature."""
 
@@ -76,10 +83,16 @@ class _Work:
 
 class TokenKeeper:
     def __init__(
-        self, folder: Path, token: TokenSession, books: OpenBook, *, clock: Callable[[], datetime]
+        self,
+        folder: Path,
+        token: TokenSession,
+        books: OpenBook,
+        *,
+        clock: Callable[[], datetime],
+        progress: Progress,
     ) -> None:
         """Raises LogUnavailable."""
-        self.token, self.books, self._clock = token, books, clock
+        self.token, self.books, self.clock, self.progress = token, books, clock, progress
         self._log = UseLog(folder)
         self._examined: dict[str, tuple[KeyEntry, str]] = {}
         self._described: dict[str, tuple[KeyEntry, KeyDescription]] = {}
@@ -115,6 +128,7 @@ class TokenKeeper:
             self._examined.clear()
         known = self._examined.get(entry.name)
         if known is None or known[0] is not entry:
+            self.progress()
             try:
                 known = self._examined[entry.name] = (entry, token_keys.problem_of(self.token, entry))
             except pkcs11.PKCS11Error as wrong:
@@ -154,7 +168,11 @@ class TokenKeeper:
         elif entry is None:
             job.answer(NoSuchKey(job.name))
         else:
-            key = self.describe(entry)
+            try:
+                key = self.describe(entry)
+            except UnsupportedKey:
+                job.answer(KeyUnavailable(job.name, why="unsupported", retry_after=60))
+                return None
             return _Work(job, entry, [refusal_of(key, one, persons=self.book.persons) for one in job.orders])
         return None
 
@@ -176,7 +194,7 @@ class TokenKeeper:
             return
         served = self._log.served([order.intent for _, _, order in wanted])
         leases = self._log.highest_leases([order.request for _, _, order in wanted])
-        now, uses = self._clock(), []
+        now, uses = self.clock(), []
         for work, at, order in wanted:
             if order.intent in served:
                 work.results[at] = Refused(Refusal.ALREADY_SERVED)
@@ -216,6 +234,7 @@ class TokenKeeper:
         asking again could make two under one line: the line is spent, its intent LOST, and whoever asked
         comes again with a new intent, a new line. No third way: between two lines the log counts right."""
         for again in (False, True):
+            self.progress()
             try:
                 private = token_keys.find(self.token, entry)
                 return token_signing.sign(private, order.mechanism, order.to_sign, self.token.supported)
@@ -239,7 +258,7 @@ class TokenKeeper:
             to_sign=request_info, mechanism=mechanisms_of(entry.public_key)[0], intent=number, lease=0,
             request=number, agency=entry.agency, person=entry.holder.id,
         )  # fmt: skip
-        self._log.record([_use(entry.name, order, self._clock())])
+        self._log.record([_use(entry.name, order, self.clock())])
         try:
             signature = self._ask(entry, order)
         except TokenFailed as failed:
@@ -251,14 +270,18 @@ class TokenKeeper:
 
     def health(self, waiting: int) -> TokenHealth:
         """Signs with the probe key, if there is one: the keys of documents are not touched, and no line is written."""
-        why, probed = "", False
+        why, probed, uses = "", False, 0
         problems: list[tuple[str, str]] = []
         try:
+            uses = self._log.check()
             self.token.get()
             problems = [(one.name, self.problem_of(one)) for one in self.book.keys]
             probed = self._probe()
         except KeyUnavailable as away:
             why = away.why
+        except LogUnavailable as wrong:
+            log.error("use log: %s", wrong)
+            why = "log-unavailable"
         found = self.token.token
         return TokenHealth(
             ready=not why,
@@ -271,7 +294,7 @@ class TokenKeeper:
             usable=tuple(name for name, problem in problems if not problem),
             unusable=tuple(one for one in problems if one[1]),
             waiting=waiting,
-            uses=self._log.count(),
+            uses=uses,
         )
 
     def _probe(self) -> bool:
@@ -281,6 +304,7 @@ class TokenKeeper:
         text = PROBE_TEXT + secrets.token_hex(8).encode()
         mechanism = mechanisms_of(probe.public_key)[0]
         for again in (False, True):
+            self.progress()
             try:
                 private = token_keys.find(self.token, probe)
                 verify(

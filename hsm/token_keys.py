@@ -35,9 +35,12 @@ class NotFound(LookupError):
 def find(token: TokenSession, entry: KeyEntry) -> Any:
     """The private key, looked up once per session. Raises NotFound, KeyUnavailable, PKCS11Error."""
     session = token.get()
-    known = token.handles.get(entry.name)
+    known = token.handles.get(entry.uri)
     if known is None:
-        known = token.handles[entry.name] = _one(session, ObjectClass.PRIVATE_KEY, Pkcs11Uri.parse(entry.uri))
+        uri = Pkcs11Uri.parse(entry.uri)
+        if not uri.is_of(token.token) or uri.type not in {None, "private"}:
+            raise NotFound("the key's URI names another token, or no private key")
+        known = token.handles[entry.uri] = _one(session, ObjectClass.PRIVATE_KEY, uri)
     return known
 
 
@@ -50,13 +53,18 @@ def problem_of(token: TokenSession, entry: KeyEntry) -> str:
             return "other-key"
     except NotFound:
         return "not-found"
-    except UnsupportedKey:
-        return "unsupported"
-    if attributes := _wrong_attributes(private):
-        return attributes
+    except (UnsupportedKey, pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, ValueError):
+        return "unsupported"  # also one whose public part cannot be had: the other keys are none the worse
+    return _wrong_attributes(private) or _wrong_certificate(entry)
+
+
+def _wrong_certificate(entry: KeyEntry) -> str:
     if not entry.certificate:
         return "" if entry.purpose in WITHOUT_CERTIFICATE else "no-certificate"
-    return "" if certified_key(entry.certificate) == entry.public_key else "other-key"
+    try:
+        return "" if certified_key(entry.certificate) == entry.public_key else "other-key"
+    except ValueError:
+        return "other-key"
 
 
 def _wrong_attributes(private: Any) -> str:
@@ -77,7 +85,11 @@ def public_key_of(session: Any, private: Any, uri: Pkcs11Uri) -> bytes:
     """SubjectPublicKeyInfo (DER), from the token alone. An RSA private key carries its modulus; an EC one's point
     stands in the public key object beside it. Raises NotFound, PKCS11Error."""
     if private.key_type is KeyType.RSA:
-        modulus, exponent = private[Attribute.MODULUS], private[Attribute.PUBLIC_EXPONENT]
+        try:
+            modulus, exponent = private[Attribute.MODULUS], private[Attribute.PUBLIC_EXPONENT]
+        except pkcs11.AttributeTypeInvalid:  # PKCS#11 lets a private key go without its exponent
+            beside = _one(session, ObjectClass.PUBLIC_KEY, uri)
+            modulus, exponent = beside[Attribute.MODULUS], beside[Attribute.PUBLIC_EXPONENT]
         numbers = rsa.RSAPublicNumbers(int.from_bytes(exponent, "big"), int.from_bytes(modulus, "big"))
         key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey = numbers.public_key()
         return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -129,5 +141,5 @@ def _is_set(key: Any, attribute: Attribute) -> bool:
     """A token that does not know the attribute does not promise it."""
     try:
         return bool(key[attribute])
-    except (pkcs11.AttributeTypeInvalid, KeyError):
+    except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive, KeyError):
         return False

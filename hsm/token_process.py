@@ -25,10 +25,13 @@ from hsm.key import KeyUnavailable
 from hsm.token_client import reachable
 
 SOCKET = "socket"
-ANOTHER_RUNS, HUNG, BROKEN = 75, 70, 78  # exit statuses: 75 and 78 as in sysexits.h
+ANOTHER_RUNS, HUNG, FAULT, LOG_GONE, BROKEN = 75, 71, 70, 74, 78  # exit statuses, as in sysexits.h
 START_SECONDS = 20.0
 END_SECONDS = 10.0
-BACK_OFF = (0.1, 10.0)  # seconds between two starts: first, most
+BACK_OFF = (0.1, 10.0)  # seconds between two starts: first, most; who lived longer than the most was well
+
+# What another start does not mend.
+_HOPELESS = {BROKEN: "token-process-broken", LOG_GONE: "log-unavailable"}
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class TokenProcess:
     queue_limit: int
     child: subprocess.Popen[bytes] | None = None
     _delay: float = field(default=BACK_OFF[0])
+    _born: float = 0.0  # of the child, by the monotonic clock
 
     @staticmethod
     @contextlib.asynccontextmanager
@@ -56,14 +60,16 @@ class TokenProcess:
         """Joins the process of this folder, or starts it; keeps it running until the block ends. `environment` is
         added to ours, for the driver. Raises KeyUnavailable when it cannot be started."""
         process = TokenProcess(folder, socket or folder / SOCKET, environment or {}, queue_limit)
-        await process._until_reachable()
-        watch = asyncio.create_task(process._watch())
         try:
-            yield process
+            await process._until_reachable()
+            watch = asyncio.create_task(process._watch())
+            try:
+                yield process
+            finally:
+                watch.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watch
         finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
             await process._end()
 
     @property
@@ -74,9 +80,12 @@ class TokenProcess:
     async def _until_reachable(self) -> None:
         until = time.monotonic() + START_SECONDS
         while not await answers(self.socket):
-            if self.child is None or self.child.poll() is not None:
-                if self.child is not None and self.child.returncode == BROKEN:
-                    raise KeyUnavailable("token", why="token-process-broken", retry_after=60)
+            if self.child is None:
+                self._spawn()
+            elif self.child.poll() is not None:
+                if why := _HOPELESS.get(self.child.returncode):
+                    raise KeyUnavailable("token", why=why, retry_after=60)
+                await asyncio.sleep(self._patience())
                 self._spawn()
             if time.monotonic() > until:
                 raise KeyUnavailable("token", why="token-process-away", retry_after=5)
@@ -87,16 +96,26 @@ class TokenProcess:
         while True:
             await asyncio.sleep(self._delay)
             if self.child is not None and self.child.poll() is None:
-                self._delay = BACK_OFF[0]
+                if time.monotonic() - self._born > BACK_OFF[1]:
+                    self._delay = BACK_OFF[0]
             elif not await answers(self.socket):
                 status = self.child.returncode if self.child is not None else None
                 log.warning("the token process is gone (%s), it is started again", status)
-                self._delay = min(self._delay * 2, BACK_OFF[1])
-                self._spawn()
+                self._patience()
+                try:
+                    self._spawn()
+                except OSError as wrong:
+                    log.error("the token process cannot be started: %s", wrong)
+
+    def _patience(self) -> float:
+        """Seconds to wait now, and twice as many the next time."""
+        now, self._delay = self._delay, min(self._delay * 2, BACK_OFF[1])
+        return now
 
     def _spawn(self) -> None:
         """The child reads our end of a pipe: when we are gone, however, it reads the end and goes too."""
         self._close()
+        self._born = time.monotonic()
         command = [sys.executable, "-m", "hsm.token_process", "--folder", str(self.folder)]
         command += ["--socket", str(self.socket), "--queue-limit", str(self.queue_limit), "--child"]
         self.child = subprocess.Popen(
@@ -139,7 +158,8 @@ async def answers(socket: Path) -> bool:
 
 
 def main() -> int:
-    """Exit status: 0 ended, 75 another process holds the folder, 70 the driver hung, 78 the folder is not in order."""
+    """Exit status: 0 ended, 70 our own fault, 71 the driver hung, 74 the use log cannot be used, 75 another process holds
+    the folder, 78 the folder is not in order."""
     parser = argparse.ArgumentParser(prog="python -m hsm.token_process")
     parser.add_argument("--folder", type=Path, required=True, help="key book, use log and PIN of the token")
     parser.add_argument("--socket", type=Path, help="default: `socket` in the folder")
@@ -147,8 +167,16 @@ def main() -> int:
         "--pin-file", type=Path, help="default: systemd credential `pin`, then `pin` in the folder"
     )
     parser.add_argument("--ask-pin", action="store_true", help="ask for the PIN on the terminal")
+    parser.add_argument(
+        "--begin", metavar="PKCS11_URI", help="make the folder's book and use log for this token, and end"
+    )
+    parser.add_argument(
+        "--user", action="append", default=[], help="with --begin: who may ask for signatures"
+    )
     parser.add_argument("--queue-limit", type=int, default=256, help="orders that may wait")
-    parser.add_argument("--hang-seconds", type=float, default=60.0, help="one piece of work may take so long")
+    parser.add_argument(
+        "--hang-seconds", type=float, default=60.0, help="the token may take so long for one answer"
+    )
     parser.add_argument("--child", action="store_true", help="end when standard input ends")
     given = parser.parse_args()
     # Beside somebody's terminal only what is wrong is worth a line; as a service of its own also what it does.
@@ -156,8 +184,14 @@ def main() -> int:
     logging.basicConfig(level=level, format="token process: %(levelname)s %(name)s: %(message)s")
 
     from hsm.pin import pin_file, prompted
-    from hsm.token_run import Run, run
+    from hsm.token_run import Run, begin, run
 
+    if given.begin is not None:
+        try:
+            begin(given.folder, given.begin, given.user)
+        except ValueError as wrong:
+            parser.error(str(wrong))
+        return 0
     source = prompted(getpass.getpass("PIN: ")) if given.ask_pin else pin_file(given.folder, given.pin_file)
     return run(
         Run(

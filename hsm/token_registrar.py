@@ -1,19 +1,22 @@
 """What changes the book of keys: this file makes keys, asks for their certificates, takes certificates in and says who
 may use a key. It runs inside the token process.
 
-- A certificate is taken in only if it is over the key in the token, and fits its purpose.
+- A certificate is taken in only if it is over the key in the token, has not ended, fits its purpose, and its chain leads on
+  from it, link by link.
 - The request for a certificate is signed by the new key itself (RFC 2986), with a line in the use log.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from uuid import UUID
 
 import pkcs11
 from asn1crypto import algos, csr, keys
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hsm import token_keys
@@ -23,6 +26,8 @@ from hsm.key_book import NAME, KeyEntry
 from hsm.mechanisms import UnsupportedKey, mechanisms_of
 from hsm.token_keeper import TokenKeeper
 from hsm.use_log import LogUnavailable
+
+MAKING_SECONDS = 120.0  # an RSA key takes its time in a small token
 
 _ALGORITHMS = {
     "rsa-pkcs1-sha256": "sha256_rsa",
@@ -40,9 +45,10 @@ def make_key(keeper: TokenKeeper, wish: KeyWish) -> bytes:
     if wish.holder.kind is HolderKind.PERSON and not keeper.book.persons:
         raise EnrolmentRefused("person", "a person's key lies in the server's token in development alone")
     subject = _name(wish.subject)
+    keeper.progress(MAKING_SECONDS)
     try:
         uri, public_key = token_keys.make(keeper.token, wish.name, wish.algorithm)
-    except UnsupportedKey as wrong:
+    except (UnsupportedKey, pkcs11.MechanismInvalid) as wrong:
         raise EnrolmentRefused("unsupported", str(wrong)) from wrong
     except (pkcs11.PKCS11Error, token_keys.NotFound) as wrong:
         keeper.token.drop()
@@ -89,13 +95,17 @@ def install(keeper: TokenKeeper, name: str, certificate: bytes, chain: tuple[byt
     entry = _entry(keeper, name)
     try:
         found = x509.load_der_x509_certificate(certificate)
-        for one in chain:
-            x509.load_der_x509_certificate(one)
+        issuers = [x509.load_der_x509_certificate(one) for one in chain]
         same = token_keys.certified_key(certificate) == entry.public_key
     except (ValueError, TypeError) as wrong:
         raise EnrolmentRefused("certificate-bad", str(wrong)[:200]) from wrong
     if not same:
         raise EnrolmentRefused("other-key", "the certificate is over another key")
+    if found.not_valid_after_utc <= keeper.clock():
+        raise EnrolmentRefused("expired", f"{found.not_valid_after_utc:%Y-%m-%d}")
+    for below, above in pairwise([found, *issuers]):
+        if not _issued(below, above):
+            raise EnrolmentRefused("chain-broken", below.subject.rfc4514_string()[:200])
     if entry.purpose is Purpose.TIME_STAMPING and not _stamps_time(found):
         # RFC 3161 2.3: exactly this purpose, and critical.
         raise EnrolmentRefused("usage-wrong", "extendedKeyUsage must be timeStamping alone, and critical")
@@ -131,6 +141,14 @@ def _name(subject: str) -> asn1_x509.Name:
     if not name.rdns:
         raise EnrolmentRefused("subject-bad", "empty")
     return asn1_x509.Name.load(name.public_bytes())
+
+
+def _issued(below: x509.Certificate, above: x509.Certificate) -> bool:
+    try:
+        below.verify_directly_issued_by(above)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _stamps_time(certificate: x509.Certificate) -> bool:

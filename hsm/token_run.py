@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import fcntl
+import functools
 import logging
 import os
+import pwd
+import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hsm import key_book, use_log
 from hsm.key import KeyUnavailable
-from hsm.key_book import BookDamaged
+from hsm.key_book import BookDamaged, KeyBook
 from hsm.open_book import OpenBook
 from hsm.pin import PinGate, PinSource
+from hsm.pkcs11_uri import Pkcs11Uri
 from hsm.token_client import reachable
-from hsm.token_keeper import TokenKeeper
-from hsm.token_process import ANOTHER_RUNS, BROKEN, HUNG
+from hsm.token_keeper import Progress, TokenKeeper
+from hsm.token_process import ANOTHER_RUNS, BROKEN, FAULT, HUNG, LOG_GONE
 from hsm.token_server import TokenServer
 from hsm.token_session import TokenSession
 from hsm.token_worker import TokenWorker
@@ -33,6 +39,7 @@ LOCK = "lock"
 SOFTHSM_SETTINGS = "softhsm2.conf"  # in the folder of a development token
 LOOK_SECONDS = 1.0
 END_SECONDS = 8.0
+PR_SET_DUMPABLE = 4
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +54,29 @@ class Run:
     child: bool
 
 
+def begin(folder: Path, uri: str, users: Sequence[str]) -> None:
+    """Makes what is missing of a token's folder: a book without keys, and an empty use log. What is there stays: a log that
+    was lost for good is begun so as well, by who knows that it was. Raises ValueError, OSError."""
+    token = Pkcs11Uri.parse(uri)
+    if token.module_path is None:
+        raise ValueError("the URI names no module: pkcs11:token=...?module-path=/...")
+    try:
+        uids = frozenset(pwd.getpwnam(one).pw_uid for one in users)
+    except KeyError as wrong:
+        raise ValueError(f"no such user: {wrong}") from wrong
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if (folder / key_book.FILE).exists():
+        if key_book.load(folder).token != token:
+            raise ValueError("the folder's book is another token's")
+    else:
+        key_book.save(folder, KeyBook(token, uids))
+    use_log.begin(folder)
+
+
 def run(how: Run) -> int:
     """The exit status."""
+    os.umask(0o077)
+    _leave_no_core()
     with only_one(how.folder) as alone:
         if not alone:
             return ANOTHER_RUNS
@@ -59,7 +87,10 @@ def run(how: Run) -> int:
             )  # the driver reads it from there; nobody else is in here
         try:
             return asyncio.run(_serve(how))
-        except (BookDamaged, LogUnavailable, OSError) as wrong:
+        except LogUnavailable as wrong:
+            log.error("the use log cannot be used, so nothing is signed: %s", wrong)
+            return LOG_GONE
+        except (BookDamaged, OSError) as wrong:
             log.error("%s: %s", type(wrong).__name__, wrong)
             return BROKEN
 
@@ -85,21 +116,19 @@ async def _serve(how: Run) -> int:
         _end_with_parent(loop, over.set)
     changed = _Changed(loop)
     books = OpenBook(how.folder, changed)
-    worker = TokenWorker(lambda: _keeper(how, books))
-    await asyncio.wrap_future(worker.started)
+    worker = TokenWorker(functools.partial(_keeper, how, books))
+    started: asyncio.Future[None] = asyncio.wrap_future(worker.started)
+    await _while_it_works(worker, how, started, over.wait())
+    if started.cancelled():
+        _leave(0)  # a thread in a driver's call cannot be stopped
+    started.result()
     server = TokenServer(worker, lambda: books.now.uids, queue_limit=how.queue_limit)
     changed.tell = server.book_changed
     # Who may really speak is asked of the kernel at each connection; others must only be able to reach it.
     listening = await _listen(how.socket, server, open_to_others=bool(books.now.uids))
     log.info("listening")
     try:
-        while not over.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), LOOK_SECONDS)
-            if worker.busy_for() > how.hang_seconds:
-                # A thread in a driver's call cannot be stopped; what was asked stays in the use log without a result.
-                log.error("the driver hangs")
-                _leave(HUNG)
+        await _while_it_works(worker, how, over.wait())
     finally:
         listening.close()
     ended = await asyncio.to_thread(worker.stop, END_SECONDS)
@@ -109,10 +138,31 @@ async def _serve(how: Run) -> int:
     return 0
 
 
-def _keeper(how: Run, books: OpenBook) -> TokenKeeper:
+async def _while_it_works(worker: TokenWorker, how: Run, *ends: Awaitable[object]) -> None:
+    """Until one of the ends. A driver that hangs, or a thread that died, ends the process: what was asked stays in the use
+    log without a result."""
+    waiting = {asyncio.ensure_future(one) for one in ends}
+    while not (await asyncio.wait(waiting, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED))[0]:
+        if worker.busy_for() > how.hang_seconds:
+            log.error("the driver hangs")
+            _leave(HUNG)
+        if worker.failed:
+            _leave(FAULT)
+    for one in waiting:
+        one.cancel()
+
+
+def _leave_no_core() -> None:
+    """A driver that crashes would write PIN and, of SoftHSM, keys to disk. Nobody of the same user reads our memory either
+    (prctl(2), PR_SET_DUMPABLE)."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _keeper(how: Run, books: OpenBook, progress: Progress) -> TokenKeeper:
     """In the worker's thread: opens the log and, if it is there, the token, and looks at every key."""
     token = TokenSession(books.now.token, how.pin, PinGate(how.folder))
-    keeper = TokenKeeper(how.folder, token, books, clock=lambda: datetime.now(UTC))
+    keeper = TokenKeeper(how.folder, token, books, clock=lambda: datetime.now(UTC), progress=progress)
     try:
         log.info("%d keys can be used", len(keeper.descriptions()))
     except KeyUnavailable as away:

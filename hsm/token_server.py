@@ -24,6 +24,7 @@ from hsm.descriptions import plain_description, read_chain, read_granted, read_h
 from hsm.enrolment import EnrolmentRefused, KeyWish
 from hsm.frames import (
     BOOK_CHANGED,
+    FRAME_LIMIT,
     BadFrame,
     FrameReader,
     base64_of,
@@ -41,6 +42,7 @@ from hsm.token_worker import TokenWorker
 CONNECTIONS = 256
 UNANSWERED = 1024  # frames of one connection
 UNSENT = 16 * 1024 * 1024  # bytes of answers that a caller does not read
+PAGE = FRAME_LIMIT // 4  # bytes of keys in one answer, and one key more
 LONGEST = 600.0  # seconds that a caller may wait for an answer
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
@@ -68,7 +70,7 @@ class TokenServer:
     def book_changed(self) -> None:
         """Tells all callers."""
         frame = pack({"id": BOOK_CHANGED})
-        for one in self.callers:
+        for one in tuple(self.callers):  # who does not read is hung up on meanwhile
             one.write(frame)
 
 
@@ -125,7 +127,8 @@ class Caller(asyncio.Protocol):
         elif verb == "sign":
             self._sign(number, message)
         elif verb == "keys":
-            self._server.worker.call(_descriptions, self._later(number))
+            page = functools.partial(_descriptions, after=take(message, "after", str))
+            self._server.worker.call(page, self._later(number))
         elif verb == "probe":
             probe = functools.partial(_probe, waiting=self._server.waiting)
             self._server.worker.call(probe, self._later(number))
@@ -196,8 +199,16 @@ def _in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[Any], None], a
         loop.call_soon_threadsafe(function, answer)
 
 
-def _descriptions(keeper: TokenKeeper) -> list[dict[str, object]]:
-    return [plain_description(one) for one in keeper.descriptions()]
+def _descriptions(keeper: TokenKeeper, *, after: str) -> dict[str, object]:
+    """Those whose names come after that one, in their order: as many as are sure to fit a frame, at least one."""
+    page, size = list[dict[str, object]](), 0
+    left = [one for one in keeper.descriptions() if one.name > after]
+    for one in left:
+        page.append(plain_description(one))
+        size += len(pack(page[-1]))
+        if size > PAGE:
+            break
+    return {"keys": page, "more": len(page) < len(left)}
 
 
 def _probe(keeper: TokenKeeper, *, waiting: int) -> dict[str, object]:

@@ -51,7 +51,7 @@ class TokenSession:
         self._session: Any = None
         self.token: Any = None
         self.supported: frozenset[Any] = frozenset()  # mechanisms of the token
-        self.handles: dict[str, Any] = {}  # private keys by name, found once per session
+        self.handles: dict[str, Any] = {}  # private keys by their URI, found once per session
         self._not_before, self._delay = 0.0, BACK_OFF[0]
 
     @property
@@ -69,6 +69,11 @@ class TokenSession:
             self._session = self._open()
         except KeyUnavailable:
             raise
+        except OSError as wrong:  # that a PIN is tried cannot be written down, so it is not tried
+            log.error("the state of the PIN cannot be kept: %s", wrong)
+            raise KeyUnavailable("token", why="log-unavailable", retry_after=30) from wrong
+        except pkcs11.MultipleTokensReturned as wrong:
+            raise KeyUnavailable("token", why="token-ambiguous", retry_after=60) from wrong
         except pkcs11.PKCS11Error as wrong:
             self._not_before = self._monotonic() + self._delay
             raise KeyUnavailable("token", why="token-away", retry_after=self._delay) from wrong
@@ -141,15 +146,22 @@ class TokenSession:
                     self._module = pkcs11.lib(path)
                 else:
                     self._module.reinitialize()
-                serial = self._uri.serial
-                return self._module.get_token(
-                    token_label=self._uri.token, token_serial=serial.encode() if serial else None
-                )
+                return self._named()
+            except pkcs11.MultipleTokensReturned:
+                raise
             except pkcs11.PKCS11Error:
                 if not left:
                     raise
                 time.sleep(0.05 * (OPENINGS - left))
         raise AssertionError("the last try raises or returns")
+
+    def _named(self) -> Any:
+        found = [one for one in self._module.get_tokens() if self._uri.is_of(one)]
+        if len(found) > 1:
+            raise pkcs11.MultipleTokensReturned(str(self._uri))
+        if not found:
+            raise pkcs11.NoSuchToken(str(self._uri))
+        return found[0]
 
 
 @contextlib.contextmanager

@@ -2,11 +2,15 @@
 
 - A line is durable before the token is asked: SQLite in WAL mode, `synchronous` FULL, both checked when it is opened.
 - An intent stands in it once, for ever; nothing is ever deleted.
+- It is begun once, with the token's book. A log that is gone or emptied afterwards is an error, never an empty log: what
+  it served would be served again.
 - Its result may be missing: then nobody knows whether the token signed, and the intent is LOST.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from hsm.key_book import sync_folder
+
 FILE = "uses.sqlite"
+VERSION = 1
 SIGNED = "signed"
 
 _SCHEMA = """
@@ -60,18 +67,34 @@ class Use:
     result: str | None = None
 
 
+def begin(folder: Path) -> None:
+    """An empty log, for its owner's eyes alone; one that is there stays as it is. Returns when it would survive a power
+    cut. Raises OSError, sqlite3.Error."""
+    os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT, 0o600))
+    base = sqlite3.connect(folder / FILE, isolation_level=None)
+    try:
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute("PRAGMA synchronous = FULL")
+        base.executescript(_SCHEMA)
+    finally:
+        base.close()
+    sync_folder(folder)
+
+
 class UseLog:
     """Used by the one thread that opened it."""
 
     def __init__(self, folder: Path) -> None:
         """Raises LogUnavailable."""
+        self._file = folder / FILE
         try:
-            self._base = sqlite3.connect(folder / FILE, isolation_level=None, timeout=10.0)
+            self._node = self._file.stat().st_ino
+            self._base = sqlite3.connect(self._file, isolation_level=None, timeout=10.0)
             (mode,) = self._base.execute("PRAGMA journal_mode = WAL").fetchone()
             self._base.execute("PRAGMA synchronous = FULL")
             (synchronous,) = self._base.execute("PRAGMA synchronous").fetchone()
-            self._base.executescript(_SCHEMA)
-        except sqlite3.Error as wrong:
+            self.count()
+        except (sqlite3.Error, OSError) as wrong:
             raise LogUnavailable(str(wrong)) from wrong
         if mode != "wal" or synchronous != 2:
             raise LogUnavailable(f"journal_mode {mode}, synchronous {synchronous}")
@@ -104,11 +127,12 @@ class UseLog:
             for one in uses
         ]  # fmt: skip
         try:
+            self._still_there()
             self._base.execute("BEGIN IMMEDIATE")
             self._base.executemany(_INSERT, lines)
             self._write_results()
             self._base.execute("COMMIT")
-        except sqlite3.Error as wrong:
+        except (sqlite3.Error, OSError) as wrong:
             self._roll_back()
             raise LogUnavailable(str(wrong)) from wrong
         self._results.clear()
@@ -130,17 +154,35 @@ class UseLog:
         except sqlite3.Error:
             self._roll_back()
 
+    def check(self) -> int:
+        """Writes as durably as a line is written, without adding one. The lines ever written. Raises LogUnavailable."""
+        try:
+            self._still_there()
+            self._base.execute("BEGIN IMMEDIATE")
+            self._base.execute(f"PRAGMA user_version = {VERSION}")
+            self._base.execute("COMMIT")
+            return self.count()
+        except (sqlite3.Error, OSError) as wrong:
+            self._roll_back()
+            raise LogUnavailable(str(wrong)) from wrong
+
     def count(self) -> int:
         """Lines ever written."""
         row = self._base.execute("SELECT max(number) FROM uses").fetchone()
         return row[0] or 0
 
+    def _still_there(self) -> None:
+        """Lines in a file that no name leads to any more are lost with this process. Raises OSError."""
+        if self._file.stat().st_ino != self._node:
+            raise FileNotFoundError(f"{self._file} is another file now")
+
     def _write_results(self) -> None:
         self._base.executemany("UPDATE uses SET result = ? WHERE intent = ?", self._results)
 
     def _roll_back(self) -> None:
-        if self._base.in_transaction:
-            self._base.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):  # said already; the next BEGIN fails if it is still open
+            if self._base.in_transaction:
+                self._base.execute("ROLLBACK")
 
     def _among(self, query: str, ids: Sequence[UUID]) -> list[tuple[bytes, int]]:
         marks = ", ".join("?" * len(ids))
@@ -152,7 +194,7 @@ class UseLog:
 
 def read_uses(folder: Path) -> Iterator[Use]:
     """Every line, in the order of writing, for whoever may read the token's folder; also while the token works."""
-    base = sqlite3.connect(folder / FILE, timeout=10.0)
+    base = sqlite3.connect(f"{(folder / FILE).absolute().as_uri()}?mode=rw", uri=True, timeout=10.0)
     try:
         query = (
             "SELECT intent, key, to_sign_sha256, mechanism, request, lease, agency, person, at, result"

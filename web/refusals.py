@@ -269,6 +269,13 @@ ENROLMENT = dict(
             N_("Hãy lấy chứng thư được cấp theo đúng tệp yêu cầu (PKCS#10) của khóa này."),
         ),
         _enrolment(
+            "expired", N_("Chứng thư này đã hết hạn: %(detail)s"), N_("Hãy xin cấp chứng thư mới cho khóa này."),
+        ),
+        _enrolment(
+            "chain-broken", N_("Chứng thư này không do chứng thư đứng ngay sau nó trong chuỗi cấp: %(detail)s"),
+            N_("Hãy xếp các chứng thư từ tổ chức cấp đi dần lên tổ chức gốc."),
+        ),
+        _enrolment(
             "usage-wrong", N_("Chứng thư cấp dấu thời gian phải có mục đích timeStamping duy nhất và bắt buộc."),
             N_("Hãy xin lại chứng thư với đúng mục đích đó."),
         ),

@@ -48,7 +48,11 @@ TROUBLES: Mapping[str, Line] = {
     "token-away": Line(N_("Thiết bị giữ khóa không trả lời: %(detail)s"), ASK_TOKEN),
     "pin-refused": Line(
         N_("Thiết bị giữ khóa không nhận mã PIN. Dịch vụ không tự thử lại, để thiết bị không bị khóa."),
-        N_("Hãy đặt mã PIN đúng vào tệp hoặc systemd credential, rồi khởi động lại tiến trình giữ thiết bị."),
+        N_("Hãy đặt mã PIN đúng vào tệp hoặc systemd credential, rồi khởi động lại tiến trình giữ thiết bị. Nếu mã PIN cũ vẫn đúng (thiết bị vừa được mở khóa), hãy xóa tệp pin-tried.json trong thư mục thiết bị."),
+    ),
+    "token-ambiguous": Line(
+        N_("Có nhiều thiết bị cùng mang tên ghi trong sổ khóa, nên không rõ phải dùng thiết bị nào."),
+        N_("Hãy rút bớt thiết bị, hoặc ghi cả serial vào địa chỉ pkcs11: của thiết bị trong tệp keys.json."),
     ),
     "pin-missing": Line(
         N_("Chưa có mã PIN cho thiết bị giữ khóa."),
@@ -56,7 +60,7 @@ TROUBLES: Mapping[str, Line] = {
     ),
     "log-unavailable": Line(
         N_("Không ghi được sổ dùng khóa, nên thiết bị không ký."),
-        N_("Hãy xem chỗ trống trên đĩa và quyền ghi của thư mục thiết bị."),
+        N_("Hãy xem chỗ trống trên đĩa và quyền ghi của thư mục thiết bị; sổ bị mất thì khôi phục từ bản sao lưu."),
     ),
     "probe-failed": Line(N_("Ký thử bằng khóa thử không thành."), ASK_TOKEN),
     "key-not-found": Line(

@@ -13,11 +13,12 @@ from hsm.pkcs11_uri import NotPkcs11Uri, Pkcs11Uri
 def test_reads_the_parts_of_an_example() -> None:
     uri = Pkcs11Uri.parse(
         "pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;serial=ab12;object=my-key;type=private;id=%69%00%FF"
-        "?module-path=/usr/lib/p11.so&pin-source=file:/etc/pin"
+        "?module-path=/usr/lib/p11.so"
     )
     assert uri.token == "The Software PKCS#11 Softtoken"
     assert (uri.serial, uri.object, uri.type, uri.id) == ("ab12", "my-key", "private", b"i\x00\xff")
-    assert (uri.module_path, uri.pin_source) == (Path("/usr/lib/p11.so"), "file:/etc/pin")
+    assert uri.module_path == Path("/usr/lib/p11.so")
+    assert Pkcs11Uri.parse("pkcs11:token=A&B").token == "A&B"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,11 @@ def test_reads_the_parts_of_an_example() -> None:
         "pkcs11:x-vendor=1",
         "pkcs11:type=secret",
         "pkcs11:?pin-value=1234",
+        "pkcs11:?pin-value=12%2534",
+        "pkcs11:?pin-source=file:/etc/pin",
+        "pkcs11:slot-id=1",
+        "pkcs11:token=a;",
+        "pkcs11:token=a?module-path=/a.so?module-path=/b.so&x=1",
         "pkcs11:?module-path=lib.so",
         "pkcs11:token=" + "a" * 5000,
         "pkcs11:token=Ấn",

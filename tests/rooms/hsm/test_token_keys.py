@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -141,10 +142,13 @@ async def test_certificates_that_are_not_taken_in(process: TokenProcess) -> None
     stamp = replace(SEAL, name="new-stamp", purpose=Purpose.TIME_STAMPING)
     stamp_request = await enrolment.make_key(process.socket, stamp)
     not_critical = certificate_for(stamp_request, purpose=Purpose.TIME_STAMPING, critical=False)
+    ended = certificate_for(request, until=datetime(2021, 1, 1, tzinfo=UTC))
     for name, certificate, chain, reason in [
         ("new-seal", certificate_for(stamp_request), [], "other-key"),
         ("new-seal", b"not a certificate", [], "certificate-bad"),
         ("new-seal", certificate_for(request), [b"not a certificate"], "certificate-bad"),
+        ("new-seal", ended, [], "expired"),
+        ("new-seal", certificate_for(request), [not_critical], "chain-broken"),
         ("new-stamp", certificate_for(stamp_request), [], "usage-wrong"),
         ("new-stamp", not_critical, [], "usage-wrong"),
     ]:
@@ -153,6 +157,70 @@ async def test_certificates_that_are_not_taken_in(process: TokenProcess) -> None
         assert refused.value.reason == reason
     with pytest.raises(NoSuchKey):
         await enrolment.install(process.socket, "nobody", certificate_for(request), [])
+
+
+async def test_a_later_certificate_takes_the_earlier_ones_place(
+    process: TokenProcess, vault: Pkcs11Vault
+) -> None:
+    request = await enrolment.make_key(process.socket, SEAL)
+    for certificate in (certificate_for(request), certificate_for(request)):
+        for _ in range(2):  # whoever does not know whether it was taken in brings it again
+            await enrolment.install(process.socket, SEAL.name, certificate, [])
+            assert (await vault.open(SEAL.name)).description.certificate == certificate
+
+
+async def test_a_crash_before_the_book_knew_of_the_key(token: Path) -> None:
+    """The pair lies in the token and nobody knows its name: a key is made beside it, and never mistaken for it."""
+    in_token(
+        token,
+        "curve = {Attribute.EC_PARAMS: pkcs11.util.ec.encode_named_curve_parameters('secp256r1')}\n"
+        "session.create_domain_parameters(KeyType.EC, curve, local=True).generate_keypair(\n"
+        f"    id=b'half made', label={SEAL.name!r}, store=True)\n",
+    )
+    async with opened(token) as (process, vault):
+        request = await enrolment.make_key(process.socket, replace(SEAL, granted=frozenset({CLERK})))
+        await enrolment.install(process.socket, SEAL.name, certificate_for(request), [])
+        key = await vault.open(SEAL.name)
+        order = order_for(key.description)
+        check(key, order, (await key.sign([order]))[0])
+
+
+async def test_a_token_of_somebody_else_is_begun_without_being_touched(token: Path, tmp_path: Path) -> None:
+    """A folder is begun for a token that is there; what it holds stays, and a lost log is begun anew by this alone."""
+    folder, uri = tmp_path / "begun", str(key_book.load(token).token)
+    command = [sys.executable, "-m", "hsm.token_process", "--folder", str(folder), "--begin"]
+
+    def begin(uri: str, *more: str) -> int:
+        return subprocess.run([*command, uri, *more], cwd=ROOT, check=False, capture_output=True).returncode
+
+    for wrong in ("pkcs11:token=a", "token", uri + "&pin-value=1"):
+        assert begin(wrong) == 2
+    assert begin(uri, "--user", "nobody of this name") == 2
+    assert not (folder / key_book.FILE).exists()
+    assert begin(uri, "--user", "nobody") == 0
+    book = key_book.load(folder)
+    assert (str(book.token), book.uids, book.persons, book.keys) == (uri, frozenset({NOBODY}), False, ())
+    assert folder.stat().st_mode & 0o077 == 0
+    shutil.copy(token / "pin", folder / "pin")
+    shutil.copy(token / "softhsm2.conf", folder / "softhsm2.conf")
+    async with opened(folder) as (process, vault):
+        request = await enrolment.make_key(process.socket, replace(SEAL, granted=frozenset({CLERK})))
+        await enrolment.install(process.socket, SEAL.name, certificate_for(request), [])
+        key = await vault.open(SEAL.name)
+        order = order_for(key.description)
+        check(key, order, (await key.sign([order]))[0])
+    (folder / "uses.sqlite").unlink()
+    assert begin("pkcs11:token=other?module-path=/usr/lib/other.so") == 2
+    assert begin(uri) == 0
+    assert [one.name for one in key_book.load(folder).keys] == [SEAL.name]
+
+
+def test_no_token_but_softhsms_is_initialised(tmp_path: Path) -> None:
+    """Another module's token may hold somebody's keys."""
+    (spy,) = Path("/usr/lib").glob("*/opensc-pkcs11.so")
+    with pytest.raises(soft_token.NoSoftHsm, match="not SoftHSM"):
+        soft_token.make(tmp_path / "token", module=spy)
+    assert not (tmp_path / "token" / key_book.FILE).exists()
 
 
 @pytest.mark.parametrize(

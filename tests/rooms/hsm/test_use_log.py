@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from hsm import use_log
 from hsm.use_log import SIGNED, LogUnavailable, Use, UseLog, read_uses
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 8, tzinfo=UTC)
@@ -20,8 +21,13 @@ def use(**other: object) -> Use:
     return Use(**(plain | other))  # type: ignore[arg-type]
 
 
+def opened(folder: Path) -> UseLog:
+    use_log.begin(folder)
+    return UseLog(folder)
+
+
 def test_a_line_is_there_for_another_reader_before_its_result(tmp_path: Path) -> None:
-    log, line = UseLog(tmp_path), use()
+    log, line = opened(tmp_path), use()
     log.record([line])
     assert list(read_uses(tmp_path)) == [line]
     log.result(line.intent, SIGNED)
@@ -31,7 +37,7 @@ def test_a_line_is_there_for_another_reader_before_its_result(tmp_path: Path) ->
 
 
 def test_results_come_along_with_the_next_lines(tmp_path: Path) -> None:
-    log, first = UseLog(tmp_path), use()
+    log, first = opened(tmp_path), use()
     log.record([first])
     log.result(first.intent, SIGNED)
     log.record([use()])
@@ -40,7 +46,7 @@ def test_results_come_along_with_the_next_lines(tmp_path: Path) -> None:
 
 
 def test_an_intent_stands_in_it_once(tmp_path: Path) -> None:
-    log, line = UseLog(tmp_path), use()
+    log, line = opened(tmp_path), use()
     log.record([line])
     with pytest.raises(LogUnavailable):
         log.record([use(), line])
@@ -49,17 +55,17 @@ def test_an_intent_stands_in_it_once(tmp_path: Path) -> None:
 
 
 def test_it_remembers_over_a_restart(tmp_path: Path) -> None:
-    log, line = UseLog(tmp_path), use(lease=7)
+    log, line = opened(tmp_path), use(lease=7)
     log.record([line, use(request=line.request, lease=3)])
     log.close()
-    log = UseLog(tmp_path)
+    log = opened(tmp_path)
     assert log.served([line.intent, uuid4()]) == {line.intent}
     assert log.highest_leases([line.request, uuid4()]) == {line.request: 7}
     log.close()
 
 
 def test_nothing_is_ever_deleted(tmp_path: Path) -> None:
-    log = UseLog(tmp_path)
+    log = opened(tmp_path)
     log.record([use()])
     base = sqlite3.connect(tmp_path / "uses.sqlite")
     with pytest.raises(sqlite3.IntegrityError):

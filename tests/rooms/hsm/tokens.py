@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hsm import enrolment, key_book, soft_token
+from hsm import enrolment, key_book, soft_token, use_log
 from hsm.enrolment import KeyWish
 from hsm.health import TokenHealth
 from hsm.key import (
@@ -94,7 +94,13 @@ def order_for(key: KeyDescription, **other: object) -> SigningOrder:
     return replace(order, **other)  # type: ignore[arg-type]
 
 
-def certificate_for(request: bytes, *, purpose: Purpose = Purpose.SEAL, critical: bool = True) -> bytes:
+def certificate_for(
+    request: bytes,
+    *,
+    purpose: Purpose = Purpose.SEAL,
+    critical: bool = True,
+    until: datetime = datetime(2040, 1, 1, tzinfo=UTC),
+) -> bytes:
     """Certificate (DER) for a PKCS#10 request (DER)."""
     wanted = x509.load_der_x509_csr(request)
     assert wanted.is_signature_valid
@@ -106,9 +112,7 @@ def certificate_for(request: bytes, *, purpose: Purpose = Purpose.SEAL, critical
     builder = x509.CertificateBuilder(
         _ISSUER, wanted.subject, wanted.public_key(), x509.random_serial_number()
     )
-    builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(
-        datetime(2040, 1, 1, tzinfo=UTC)
-    )
+    builder = builder.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(until)
     builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=critical)
     return builder.sign(_ISSUER_KEY, hashes.SHA256()).public_bytes(Encoding.DER)
 
@@ -131,6 +135,7 @@ async def _enrol(folder: Path) -> None:
 def copy_token(made: Path, folder: Path) -> Path:
     """The same token again, with a use log of its own."""
     shutil.copytree(made, folder, ignore=shutil.ignore_patterns("socket", "lock", "uses.sqlite*"))
+    use_log.begin(folder)
     settings = folder / "softhsm2.conf"
     settings.write_text(settings.read_text().replace(str(made), str(folder)))
     return folder
