@@ -335,3 +335,29 @@ class VerificationRow(Row):
     report: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class UploadRow(Row):
+    """A document that comes in parts; finished, it is the document of the same identifier."""
+
+    __tablename__ = "uploads"
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    agency: Mapped[UUID]
+    caller: Mapped[UUID] = mapped_column(index=True)  # person or client who began it
+    length: Mapped[int]  # bytes, as it was announced
+    received: Mapped[int] = mapped_column(default=0)  # bytes that are durable: nothing else is ever told
+    metadata_given: Mapped[str]  # `Upload-Metadata`, as it came
+    finished: Mapped[bool] = mapped_column(default=False)  # the document is recorded
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class UploadPartRow(Row):
+    """The bytes from `start` on; they lie in `working`."""
+
+    __tablename__ = "upload_parts"
+    upload: Mapped[UUID] = mapped_column(ForeignKey("uploads.id"), primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True)
+    agency: Mapped[UUID]
+    size: Mapped[int]
+    working: Mapped[UUID] = mapped_column(index=True)
