@@ -172,11 +172,12 @@ def _state(why: Exception) -> str | None:
 
 def _unavailable(why: Exception) -> Exception:
     """What is the work's own fault (a constraint, wrong SQL) stays what it is. Classes of SQLSTATE: 08 connection, 25
-    transaction, 28 and 42501 rights, 3D no database, 53 resources, 54 limits, 57 operator, 58 system, XX internal."""
+    transaction, 28 and 42501 rights, 3D no database, 53 resources, 54 limits, 57 operator, 58 system, P0 a trigger
+    that is none of ours, XX internal."""
     state = _state(why)
     if state == FORBIDDEN and "row-level security" in str(why):
         return OutOfScope(str(getattr(why, "orig", why)))
-    classes = ("08", "25", "28", "3D", "40", "53", "54", "55", "57", "58", "XX")
+    classes = ("08", "25", "28", "3D", "40", "53", "54", "55", "57", "58", "P0", "XX")
     if state is None or state.startswith(classes) or state in (FORBIDDEN, "42P01"):
         return DatabaseUnavailable(str(getattr(why, "orig", why)).strip())
     return why

@@ -198,6 +198,8 @@ def _unavailable(why: Exception) -> Exception:
     text = str(cause)
     if isinstance(cause, sqlite3.OperationalError) and not text.startswith(("no such column", "near ")):
         return DatabaseUnavailable(text)
+    if getattr(cause, "sqlite_errorname", None) == "SQLITE_CONSTRAINT_TRIGGER":  # none is ours
+        return DatabaseUnavailable(text)
     if type(cause) is sqlite3.DatabaseError:  # "file is not a database", "disk image is malformed"
         return DatabaseUnavailable(text)
     return why

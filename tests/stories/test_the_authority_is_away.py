@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from sqlalchemy import text
 
 from documents.document import DocumentState, RequestState
 from documents.signer_check import CertificateRefused
@@ -20,6 +21,7 @@ from hsm.use_log import read_uses
 from signing.profile import Level
 from signing.timestamping.clock import ClockUnsure
 from signing.verification.report import Report, Verdict
+from storage.database import WHOLE_SERVICE, DatabaseUnavailable
 from tests.house import CHAIRMAN_KEY, House
 
 
@@ -157,6 +159,28 @@ async def test_a_revoked_certificate_touches_no_key(house: House) -> None:
     assert uses_of(house, request) == 0
     ended = await house.rooms.documents.request(caller, request)
     assert ended.state is RequestState.REFUSED
+    await house.check()
+
+
+@pytest.mark.parametrize("kind", ["signature.intended", "signature.delivered"])
+async def test_what_cannot_be_recorded_is_not_signed_or_not_released(house: House, kind: str) -> None:
+    """P4: somebody keeps the audit trail from being written; when it can be again, it goes on by itself."""
+    caller, request, db = house.world.chairman.caller, house.id(), house.opened.watch.db
+    document = (await house.upload(caller)).id
+    in_the_way = (
+        "CREATE TRIGGER in_the_way BEFORE INSERT ON audit_records "
+        f"WHEN instr(NEW.body, CAST('{kind}' AS BLOB)) BEGIN SELECT RAISE(ABORT, 'in the way'); END"
+    )
+    await db.transact(WHOLE_SERVICE, lambda s: s.execute(text(in_the_way)))
+    with pytest.raises(DatabaseUnavailable, match="in the way"):
+        await house.sign(caller, document, CHAIRMAN_KEY, request=request)
+    assert uses_of(house, request) == (kind == "signature.delivered")
+    assert not (await house.rooms.documents.get(caller, document)).signed
+    await house.check(recovered=False)
+    await db.transact(WHOLE_SERVICE, lambda s: s.execute(text("DROP TRIGGER in_the_way")))
+    await house.opened.sweeping.take_up()
+    assert (await house.rooms.documents.request(caller, request)).state is RequestState.DONE
+    assert uses_of(house, request) == 1
     await house.check()
 
 

@@ -89,6 +89,27 @@ async def test_a_constraint_broken_is_the_works_own_fault(db: Database) -> None:
             agency=one, name="x", short_name="x", created_at=NOW)))  # fmt: skip
 
 
+IN_THE_WAY = {
+    "sqlite": [
+        "CREATE TRIGGER in_the_way BEFORE INSERT ON agencies BEGIN SELECT RAISE(ABORT, 'in the way'); END"
+    ],
+    "postgresql": [
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''in the way''; END'",
+        "CREATE TRIGGER in_the_way BEFORE INSERT ON agencies FOR EACH ROW EXECUTE FUNCTION refuse()",
+    ],
+}
+
+
+async def test_a_strangers_trigger_is_no_fault_of_the_work(db: Database) -> None:
+    def work(session: Session) -> None:
+        for one in IN_THE_WAY[db.kind]:
+            session.execute(text(one))
+
+    await db.transact(WHOLE_SERVICE, work)
+    with pytest.raises(DatabaseUnavailable, match="in the way"):
+        await db.transact(WHOLE_SERVICE, lambda s: s.add(agency(uuid4())))
+
+
 async def test_rows_of_another_agency_cannot_be_written(db: Database) -> None:
     ours, theirs = uuid4(), uuid4()
     with pytest.raises(OutOfScope):
