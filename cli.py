@@ -116,7 +116,9 @@ def explain(fault: Exception, *, as_json: bool) -> int:
     if status == OUR_FAULT and os.environ.get("ANTIN_TRACE"):
         traceback.print_exception(fault)
     if as_json:
-        print_json({"error": code, "retryable": status == UNAVAILABLE, "messages": text})
+        facts = {"error": code, "retryable": status == UNAVAILABLE, "messages": text}
+        reasons = [_plain(one) for one in _reasons(fault)]
+        print_json(facts | ({"troubles": reasons} if reasons else {}))
     tell(text[words.language])
     return status
 
@@ -161,18 +163,46 @@ def explain_settings(wrong: Sequence[Mapping[str, Any]]) -> int:
     return USAGE
 
 
+def _reasons(fault: Exception) -> Sequence[Trouble]:
+    """Production that will not start names every reason."""
+    found: Sequence[Trouble] = getattr(fault, "troubles", ())
+    return found
+
+
+def _each(troubles: Sequence[Trouble], language: str) -> list[str]:
+    """A line each, as the doctor says it."""
+    from web.troubles import part_name, trouble_sentence
+
+    return [
+        f"{'✗' if one.stops else '!'} {part_name(one.part, language)}: {trouble_sentence(one, language)}"
+        for one in troubles
+    ]
+
+
+def _plain(trouble: Trouble) -> dict[str, Any]:
+    from web.troubles import trouble_sentence
+
+    return {
+        "part": trouble.part, "code": trouble.code, "stops": trouble.stops, "detail": trouble.detail,
+        "messages": {one: trouble_sentence(trouble, one) for one in LANGUAGES},
+    }  # fmt: skip
+
+
 def _account(fault: Exception) -> tuple[str, int, dict[str, str]]:
     """Code, exit status, and the sentence in every language."""
     from web.problems import problem_for
 
-    troubles: Sequence[Trouble] = getattr(fault, "troubles", ())
-    if troubles:  # production that will not start names every reason
-        from web.troubles import trouble_sentence
-
+    if troubles := _reasons(fault):
+        said = N_("Dịch vụ không khởi động ở chế độ production (mã thoát %(status)s). Số lý do: %(count)s.")
         return (
             "will-not-start",
             UNAVAILABLE,
-            {one: "\n".join(trouble_sentence(each, one) for each in troubles) for one in LANGUAGES},
+            {
+                one: "\n".join(
+                    [say(said, one, status=UNAVAILABLE, count=len(troubles)), *_each(troubles, one)]
+                )
+                for one in LANGUAGES
+            },
         )
     if isinstance(fault, OutputLost):
         said = N_("Không ghi được kết quả ra đầu ra chuẩn.")
@@ -323,19 +353,12 @@ def build(roof: Roof) -> typer.Typer:
 
 async def examine(roof: Roof, *, as_json: bool) -> int:
     """0 all well, 2 something stops the service from its work, 1 only warnings."""
-    from web.troubles import part_name, trouble_sentence
-
-    troubles: Sequence[Trouble] = await roof.troubles()
-    for one in troubles:
+    troubles = await roof.troubles()
+    for one, line in zip(troubles, _each(troubles, words.language), strict=True):
         if as_json:
-            sentences = {language: trouble_sentence(one, language) for language in LANGUAGES}
-            print_json(
-                {"part": one.part, "code": one.code, "stops": one.stops, "detail": one.detail, "messages": sentences}
-            )  # fmt: skip
+            print_json(_plain(one))
         else:
-            mark, style = ("✗", "red") if one.stops else ("!", "yellow")
-            sentence = trouble_sentence(one, words.language)
-            tell(f"{mark} {part_name(one.part, words.language)}: {sentence}", style=style, to=out)
+            tell(line, style="red" if one.stops else "yellow", to=out)
     if not troubles and not as_json:
         tell(words(N_("Mọi thứ đều ổn.")), style="green", to=out)
     if any(one.stops for one in troubles):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from documents.rooms import Limits
 from settings import Settings
@@ -44,6 +45,18 @@ def presence(home: Path, *, serving: bool) -> Iterator[bool]:
         alone = serving and _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)
         yield alone
+
+
+@contextmanager
+def sole(settings: Settings, *, serving: bool) -> Iterator[bool]:
+    """Whether no other process serves from the same SQLite, of whatever home; held until the end."""
+    if not (serving and settings.database.startswith("sqlite")):
+        yield True
+        return
+    file = Path(urlsplit(settings.database).path.removeprefix("/"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.with_name(f"{file.name}.serving.lock").open("a") as lock:
+        yield _locks(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _locks(descriptor: int, kind: int) -> bool:

@@ -40,11 +40,12 @@ from documents.trail import Trail
 from documents.trusted import Trusted
 from documents.verify_document import Verifying
 from ground import Times
-from hsm.key import KeyUnavailable, SigningKey
+from hsm.key import SigningKey
 from hsm.pkcs11_vault import Pkcs11Vault
+from production import DEMONSTRATION
 from settings import Settings
 from signing.timestamping.authority import Authority
-from signing.timestamping.clock import ClockGuard
+from signing.timestamping.clock import ClockGuard, independent
 from signing.timestamping.remote import RemoteAuthorities
 from signing.timestamping.source import TimestampSource, TimestampUnavailable, obtain
 from signing.trust.anchors import TrustSnapshot
@@ -54,8 +55,7 @@ from storage.database import Database, DatabaseUnavailable
 from storage.folder_store import FolderStore
 from storage.jobs import Jobs
 from storage.sealed import Sealer
-from storage.store import StoreUnavailable
-from watch import Watch, trouble_of
+from watch import FAULTS, Watch, survey
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     from demonstration.server import DemonstrationServer
     from storage.minio_store import MinioStore
 
-DEMONSTRATION = "demonstration"  # its folder in the home
 TSA_KEY = "tsa"
 MACHINE = Times()
 ROOM_UNKNOWN = 8192  # bytes of a token, until an authority has shown how large its own are
@@ -114,7 +113,7 @@ def roof() -> Roof:
         """Without touching anything else: who only verifies needs no home."""
         db = ground.database(settings)
         try:
-            return await Trusted(db, MACHINE.wall).reload()
+            return await Trusted(db, MACHINE.wall, production=settings.production).reload()
         except DatabaseUnavailable:
             return TrustSnapshot(())
         finally:
@@ -145,8 +144,8 @@ def roof() -> Roof:
         try:
             async with open_house(settings) as house:
                 return await house.watch.troubles()
-        except (DatabaseUnavailable, StoreUnavailable, KeyUnavailable, OSError, ValueError) as why:
-            return [trouble_of(why)]
+        except FAULTS as why:
+            return await survey(settings, why)
 
     return Roof(
         settings=settings, open_rooms=rooms, trust=trust,
@@ -167,7 +166,7 @@ def _app(settings: Settings) -> ASGIApp:
 
 
 class WillNotStart(Exception):
-    """Production with something that stops it."""
+    """Production with what stops it: every reason, not only the first (K6)."""
 
     def __init__(self, troubles: Sequence[Trouble]) -> None:
         super().__init__(", ".join(f"{one.part}: {one.code} {one.detail}".strip() for one in troubles))
@@ -179,6 +178,8 @@ class House:
     """The rooms, and what only the roof needs."""
 
     rooms: Rooms
+    db: Database
+    store: FolderStore | MinioStore
     watch: Watch
     sweeping: Sweeping
     told: Furnished | None = None  # what a demonstration home tells its visitor
@@ -191,49 +192,67 @@ async def open_house(
     """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here;
     `furnished`: in development an empty home gets an authority, people and a sample.
     Raises DatabaseUnavailable, StoreUnavailable, KeyUnavailable, WillNotStart."""
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
-        # The ground: keys we may use but never see, facts, bytes.
-        alone = stack.enter_context(ground.presence(settings.home, serving=serving))
         demonstration = None
         if furnished and not settings.production:
             from demonstration.server import DemonstrationServer
 
+            settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
             demonstration = await stack.enter_async_context(
                 DemonstrationServer.start(settings.home / DEMONSTRATION)
             )
-        await ground.token_process(settings, stack)
-        db = ground.database(settings)
-        stack.push_async_callback(db.close)
-        db.migrate()
-        store = ground.store(settings)
-        stack.callback(store.close)
-        vault = Pkcs11Vault(settings.socket)
-        stack.push_async_callback(vault.close)
-        # The craft.
-        guard = ground.guard(settings, times)
-        await guard.measure()
-        trusted = Trusted(db, times.wall)
-        await trusted.reload()
-        workshop = await stack.enter_async_context(Workshop(settings.workers))
-        # The office.
-        jobs = ground.jobs(settings, times) if serving else None
-        parts = Parts(settings, times, db, store, vault, guard, trusted, workshop, jobs)
-        house = await parts.house(stack)
+        try:
+            alone, parts = await _open_parts(settings, times, stack, serving=serving)
+            house = await parts.house(stack)
+        except FAULTS as why:
+            if not (settings.production and serving):
+                raise
+            raise WillNotStart(await survey(settings, why)) from why
         if settings.production and serving:
             stopping = [one for one in await house.watch.troubles() if one.stops]
             if stopping:
                 raise WillNotStart(stopping)
         if demonstration is not None:
             house = await _furnished(house, demonstration, parts, stack)
-        if jobs is not None:
+        if (jobs := parts.jobs) is not None:
             # Where several hosts share a database, what is held may be a living one's.
-            orphaned = alone and db.kind == "sqlite"
+            orphaned = alone and parts.db.kind == "sqlite"
             starting = asyncio.create_task(
                 chores.begin(jobs, house, parts, orphaned=orphaned), name="durable work"
             )
             stack.push_async_callback(chores.end, jobs, starting)
         yield house
+
+
+async def _open_parts(
+    settings: Settings, times: Times, stack: AsyncExitStack, *, serving: bool
+) -> tuple[bool, Parts]:
+    """And whether nobody else is at home. Raises one of FAULTS."""
+    # The ground: keys we may use but never see, facts, bytes.
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    alone = stack.enter_context(ground.presence(settings.home, serving=serving))
+    sole = stack.enter_context(ground.sole(settings, serving=serving))
+    await ground.token_process(settings, stack)
+    db = ground.database(settings)
+    stack.push_async_callback(db.close)
+    db.migrate()
+    store = ground.store(settings)
+    stack.callback(store.close)
+    vault = Pkcs11Vault(settings.socket)
+    stack.push_async_callback(vault.close)
+    # The craft.
+    guard = ground.guard(settings, times)
+    _, sources = await asyncio.gather(guard.measure(), independent(settings.clock_sources))
+    trusted = Trusted(db, times.wall, production=settings.production)
+    await trusted.reload()
+    workshop = await stack.enter_async_context(Workshop(settings.workers))
+    # The office.
+    jobs = ground.jobs(settings, times) if serving else None
+    watch = Watch(
+        settings, vault, guard, db=db, store=store, trusted=trusted, confined=workshop.confined, sole=sole,
+        time_sources=sources,
+    )  # fmt: skip
+    return alone, Parts(settings, times, db, store, vault, guard, trusted, workshop, jobs, watch)
 
 
 async def _furnished(house: House, server: DemonstrationServer, parts: Parts, stack: AsyncExitStack) -> House:
@@ -265,6 +284,7 @@ class Parts:
     trusted: Trusted
     workshop: Workshop
     jobs: Jobs | None
+    watch: Watch
 
     async def house(self, stack: AsyncExitStack) -> House:
         settings, db, store, clock = self.settings, self.db, self.store, self.times.wall
@@ -287,7 +307,6 @@ class Parts:
             allow_javascript=settings.allow_javascript, allow_embedded_files=settings.allow_embedded_files,
         )  # fmt: skip
         sign = SignDocument(requests, progress, SigningSteps(tools))
-        watch = Watch(settings, db, store, self.vault, self.guard, trusted, workshop.confined)
         rooms = Rooms(
             address=settings.address, production=settings.production, limits=ground.limits(settings), clock=clock,
             office=Office(db, clock), once=Once(db, clock, started_at=clock()), documents=documents,
@@ -296,9 +315,9 @@ class Parts:
             verifying=Verifying(db, store, documents, judging, results, previews, clock, settings.verify_limit),
             previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock, keys=self.vault), trusted=trusted,
             trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints),
-            keys=self.vault, authority=ours, seal=seal, ready=watch.troubles, counts=self._counts,
+            keys=self.vault, authority=ours, seal=seal, ready=self.watch.troubles, counts=self._counts,
         )  # fmt: skip
-        return House(rooms, watch, Sweeping(db, store, requests, sign, self.guard.now))
+        return House(rooms, db, store, self.watch, Sweeping(db, store, requests, sign, self.guard.now))
 
     # -- time-stamps
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from signing.trust.anchors import Anchor, TrustSnapshot, Use
+from signing.trust.anchors import Anchor, CannotLoad, TrustSnapshot, Use, describe
 from storage.database import WHOLE_SERVICE, Database
 from storage.identifiers import uuid7
 from storage.log.records import record
@@ -31,16 +31,21 @@ class KeptAnchor:
 
 
 class Trusted:
-    def __init__(self, db: Database, clock: Callable[[], datetime]) -> None:
-        self._db, self._clock = db, clock
+    """`production`: anchors for demonstration are not believed, whoever confirmed them, but named in `refused` (K6)."""
+
+    def __init__(self, db: Database, clock: Callable[[], datetime], *, production: bool = False) -> None:
+        self._db, self._clock, self._production = db, clock, production
         self._snapshot = TrustSnapshot(())
+        self.refused: tuple[Anchor, ...] = ()
 
     def snapshot(self) -> TrustSnapshot:
         return self._snapshot
 
     async def reload(self) -> TrustSnapshot:
         """What other processes changed is believed from here on."""
-        self._snapshot = TrustSnapshot(tuple(one.anchor for one in await self.list()))
+        anchors = [one.anchor for one in await self.list()]
+        self.refused = tuple(one for one in anchors if self._production and one.demonstration)
+        self._snapshot = TrustSnapshot(tuple(one for one in anchors if one not in self.refused))
         return self._snapshot
 
     async def list(self) -> Sequence[KeptAnchor]:
@@ -110,5 +115,14 @@ def _row(session: Session, fingerprint: str) -> TrustAnchorRow | None:
 
 def _kept(row: TrustAnchorRow) -> KeptAnchor:
     uses = frozenset(Use(one) for one in row.uses)
-    anchor = Anchor(row.certificate, uses, row.since, row.until, row.demonstration, row.provenance)
+    demonstration = row.demonstration or _says_demonstration(row.certificate)
+    anchor = Anchor(row.certificate, uses, row.since, row.until, demonstration, row.provenance)
     return KeptAnchor(hashlib.sha256(row.certificate).hexdigest(), anchor, row.confirmed_by, row.added_at)
+
+
+def _says_demonstration(certificate: bytes) -> bool:
+    """Its own subject stands above the row, which can be written by hand."""
+    try:
+        return describe(certificate).demonstration
+    except CannotLoad:
+        return False

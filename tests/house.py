@@ -205,7 +205,7 @@ class House:
             return path.read_bytes()
 
     async def facts(self, work: Callable[[Session], Any]) -> Any:
-        return await self.opened.watch.db.read(WHOLE_SERVICE, work)
+        return await self.opened.db.read(WHOLE_SERVICE, work)
 
     async def check(self, *, recovered: bool = True) -> None:
         """Raises AssertionError. `recovered`: whether recovery has run, so that nothing is left in between."""
@@ -213,7 +213,7 @@ class House:
 
 
 async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -> None:
-    store, db = house.watch.store, house.watch.db
+    store, db = house.store, house.db
     facts = await db.read(WHOLE_SERVICE, _facts)
     # Every kept signed file verifies, as a stranger would see it.
     for document in facts.signed:

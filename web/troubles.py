@@ -81,8 +81,20 @@ TROUBLES: Mapping[str, Line] = {
         N_("Khóa %(detail)s có thuật toán mà dịch vụ không dùng."), N_("Hãy tạo khóa ec-p256, ec-p384 hoặc RSA từ 2048 bit.")
     ),
     "softhsm-in-production": Line(
-        N_("Khóa nằm trong SoftHSM, tức là trong tệp; chế độ production không nhận."),
+        N_("Khóa nằm trong SoftHSM, tức là trong tệp (%(detail)s); chế độ production không nhận."),
         N_("Hãy dùng HSM, hoặc đặt ANTIN_SOFTHSM_IN_PRODUCTION đúng như docs/operations.md nếu chấp nhận rủi ro."),
+    ),
+    "token-same-user": Line(
+        N_("Tiến trình giữ thiết bị chạy bằng chính người dùng của dịch vụ (%(detail)s): ai chiếm dịch vụ thì dùng được khóa."),
+        N_("Hãy cho tiến trình đó một người dùng riêng, và ghi uid của dịch vụ vào uids của sổ khóa (docs/operations.md)."),
+    ),
+    "token-files-readable": Line(
+        N_("Dịch vụ đọc được tệp mà chỉ tiến trình giữ thiết bị được đọc: %(detail)s"),
+        N_("Hãy giao thư mục thiết bị cho người dùng riêng của tiến trình đó, và đừng chạy dịch vụ bằng root."),
+    ),
+    "persons-key-in-production": Line(
+        N_("Mã PIN trong tệp mở cả khóa của một người: %(detail)s. Chế độ production chỉ nhận khóa của cơ quan và dịch vụ."),
+        N_("Hãy bỏ khóa này khỏi sổ khóa; người đó ký bằng thiết bị của riêng mình."),
     ),
     "no-audit-key": Line(
         N_("Chưa có khóa ký nhật ký kiểm toán, nên nhật ký chưa được chốt."),
@@ -149,9 +161,17 @@ TROUBLES: Mapping[str, Line] = {
         N_("Chưa tin cậy tổ chức cấp chứng thư nào, nên không chữ ký nào được công nhận."),
         N_("Hãy chạy antin trust add với chứng thư gốc, sau khi đối chiếu dấu vân tay với nơi công bố."),
     ),
-    "demonstration-in-production": Line(
-        N_("Có tổ chức hoặc khóa dùng để thử trong chế độ production: %(detail)s"),
-        N_("Hãy chạy antin trust remove, và làm nhà mới (ANTIN_HOME) cho production."),
+    "demonstration-anchor": Line(
+        N_("Còn tin cậy một tổ chức cấp chứng thư chỉ để thử: %(detail)s"),
+        N_("Hãy chạy antin trust remove với dấu vân tay đó, hoặc làm nhà mới (ANTIN_HOME) cho production."),
+    ),
+    "demonstration-key": Line(
+        N_("Khóa %(detail)s có chứng thư chỉ để thử (DEMO)."),
+        N_("Hãy dùng thiết bị khác, tạo khóa mới ở đó và xin chứng thư thật."),
+    ),
+    "demonstration-authority": Line(
+        N_("Trong nhà còn tổ chức cấp chứng thư để thử, cùng khóa của nó: %(detail)s"),
+        N_("Hãy làm nhà mới (ANTIN_HOME) cho production; nhà trình diễn chỉ để trình diễn."),
     ),
     # -- time-stamps
     "authority-away": Line(
@@ -169,6 +189,14 @@ TROUBLES: Mapping[str, Line] = {
         N_("Hệ điều hành không cho giới hạn các tiến trình đọc tệp: chúng còn với tới được mạng."),
         N_("Hãy chạy dịch vụ ở nơi cho phép user namespaces hoặc seccomp (docs/operations.md)."),
     ),
+    "sqlite-several-processes": Line(
+        N_("Nhiều tiến trình cùng phục vụ trên một SQLite: %(detail)s"),
+        N_("Hãy chỉ chạy một tiến trình, hoặc dùng PostgreSQL 15 trở lên (ANTIN_DATABASE_URL)."),
+    ),
+    "checkpoints-at-home": Line(
+        N_("Điểm chốt nhật ký nằm ngay trong nhà (%(detail)s): ai sửa được cơ sở dữ liệu ở đó cũng sửa được chúng."),
+        N_("Hãy đặt ANTIN_CHECKPOINT_FOLDER ở nơi người quản trị cơ sở dữ liệu không với tới."),
+    ),
     "sqlite-in-production": Line(
         N_("Chế độ production đang dùng SQLite: chỉ một máy dùng được, và không có hàng rào giữa các cơ quan."),
         N_("Hãy dùng PostgreSQL 15 trở lên (ANTIN_DATABASE_URL)."),
@@ -178,6 +206,14 @@ TROUBLES: Mapping[str, Line] = {
         N_("Hãy dùng S3 có object lock (ANTIN_S3_ENDPOINT)."),
     ),
     "settings-wrong": Line(N_("Thiết đặt không dùng được: %(detail)s"), FIX_SETTING),
+    "open-to-others": Line(
+        N_("Người khác trên máy đọc hoặc sửa được nơi giữ bí mật: %(detail)s"),
+        N_("Hãy chạy chmod 0700 cho thư mục, 0600 cho tệp."),
+    ),
+    "weak-setting": Line(N_("Thiết đặt quá lỏng cho production: %(detail)s"), FIX_SETTING),
+    "store-in-clear": Line(
+        N_("Văn bản đi tới kho S3 không được che: %(detail)s"), N_("Hãy dùng địa chỉ https trong ANTIN_S3_ENDPOINT.")
+    ),
     "public-url-without-tls": Line(
         N_("Địa chỉ công khai không dùng https: mật khẩu và văn bản đi qua mạng không được che."),
         N_("Hãy đặt ANTIN_PUBLIC_URL bằng https, và cho proxy có TLS đứng trước dịch vụ."),
@@ -188,7 +224,8 @@ TROUBLES: Mapping[str, Line] = {
 def trouble_sentence(trouble: Trouble, language: str) -> str:
     """What is wrong, and then how to mend it."""
     line = TROUBLES.get(trouble.code, UNKNOWN)
-    return f"{_fill(line.said, trouble, language)} {say(line.todo, language)}"
+    said = _fill(line.said, trouble, language)
+    return f"{said}{'' if said.endswith('.') else '.'} {say(line.todo, language)}"
 
 
 def part_name(part: str, language: str) -> str:

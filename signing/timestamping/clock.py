@@ -12,11 +12,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 from signing.timestamping import sntp
 from signing.timestamping.sntp import NoTime, Offset
@@ -144,3 +146,29 @@ class ClockGuard:
 
 def _median(offsets: list[Offset]) -> timedelta:
     return timedelta(seconds=statistics.median(one.offset.total_seconds() for one in offsets))
+
+
+async def independent(sources: Sequence[str]) -> int:
+    """How many different machines these time servers are, as far as names and addresses tell (S6). This host is one,
+    whatever of its addresses is named; a server whose addresses are all another's counts with that one."""
+    machines = await asyncio.gather(*(_addresses(one) for one in sources))
+    apart = list[frozenset[str]]()
+    for one in sorted(filter(None, machines), key=len):
+        if not any(other <= one for other in apart):
+            apart.append(one)
+    return len(apart)
+
+
+async def _addresses(server: str) -> frozenset[str]:
+    """Its name alone where that leads nowhere now; nothing for what is no server."""
+    try:
+        host, port = sntp.parse(server)
+    except NoTime:
+        return frozenset()
+    try:
+        async with asyncio.timeout(sntp.SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return frozenset({host.lower().rstrip(".")})
+    addresses = {str(one[4][0]).partition("%")[0] for one in found}
+    return frozenset("this host" if ip_address(one).is_loopback else one for one in addresses)

@@ -78,7 +78,7 @@ async def test_killed_and_taken_up(world: World, home: Path, on_servers: dict[st
 
 async def held_by_the_lock(house: House, began: datetime) -> None:
     """P2: whoever asks without the bypass right takes nothing away before its first retention is over."""
-    store = house.opened.watch.store
+    store = house.opened.store
     assert isinstance(store, MinioStore)
     s3, bucket = store._s3.client, house.settings.s3_kept_bucket
     wanted, count = {first_retention(began), first_retention(house.clock())}, 0

@@ -100,7 +100,12 @@ def test_every_trouble_has_its_line() -> None:
     known = {
         f"key-{one}" for one in ("not-found", "other-key", "extractable", "not-sign-only", "unsupported")
     }
-    named = _literals(TOP / "storage", "Problem", 0) | _literals(TOP, "Trouble", 1) | known
+    named = (
+        _literals(TOP / "storage", "Problem", 0)
+        | _literals(TOP, "Trouble", 1)
+        | _literals(TOP, "Check", 1)
+        | known
+    )
     named |= {
         "token-away",
         "pin-refused",
