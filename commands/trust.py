@@ -36,6 +36,7 @@ FAULTS = {
     Fault.CHECKPOINT_DIFFERS: N_("Các bản ghi không cho ra điểm chốt đã ký."),
     Fault.SIGNATURE_WRONG: N_("Chữ ký của điểm chốt không đúng."),
     Fault.TAIL_CUT: N_("Phần cuối đã bị cắt, hoặc cơ sở dữ liệu được khôi phục từ bản sao lưu cũ."),
+    Fault.NOT_IN_BACKUP: N_("Những bản ghi này không có trong bản sao lưu đã khôi phục; thế hệ sau đã ghi nhận điều đó."),
     Fault.GENERATION_UNANCHORED: N_("Một thế hệ không nêu nó tiếp theo điểm chốt nào: có thể là bản sao thứ hai."),
 }  # fmt: skip
 

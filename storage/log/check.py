@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage.log.checkpoints import SignedCheckpoint, signed_of
+from storage.log.checkpoints import Checkpoint, SignedCheckpoint, signed_of
 from storage.log.merkle import CompactRange, leaf_hash, perfect
 from storage.log.proofs import STEP
 from storage.log.records import canonical, commitment
@@ -40,6 +40,7 @@ class Fault(StrEnum):
     CHECKPOINT_DIFFERS = "checkpoint-differs"  # the records do not give this checkpoint
     SIGNATURE_WRONG = "signature-wrong"
     TAIL_CUT = "tail-cut"  # a checkpoint covers more than there is
+    NOT_IN_BACKUP = "not-in-backup"  # so much was lost by a restore that said so
     GENERATION_UNANCHORED = "generation-unanchored"  # its first record does not name where it came from
 
 
@@ -60,22 +61,30 @@ class _Tree:
     levels: list[list[bytes]] = field(default_factory=list)  # hashes waiting for their subtree to be full
 
 
+@dataclass(frozen=True)
+class _Told:
+    by: int  # the generation that says it
+    after: tuple[int, int]  # generation and size
+
+
 def check(
     session: Session, *, known: Sequence[SignedCheckpoint] = (), verify: Verify | None = None
 ) -> list[Finding]:
     """`known` come from outside the database. Without `verify` signatures are not looked at."""
     found: list[Finding] = []
+    told = _told(session)
     for generation in session.scalars(
         select(AuditRecordRow.generation).where(AuditRecordRow.generation.is_not(None)).distinct().order_by(
             AuditRecordRow.generation)
     ).all():  # fmt: skip
         if generation is not None:
-            found += _generation(session, generation, known, verify)
+            found += _generation(session, generation, known, verify, told)
     generations = {one.generation for one in found}
     for one in known:
         at = one.checkpoint
         if at.generation not in generations and not _size(session, at.generation):
-            found.append(Finding(Fault.TAIL_CUT, at.generation, at.size - 1, "no record of it is left"))
+            fault = Fault.NOT_IN_BACKUP if _is_told(at, told) else Fault.TAIL_CUT
+            found.append(Finding(fault, at.generation, at.size - 1, "no record of it is left"))
     waiting = session.scalars(select(AuditRecordRow).where(AuditRecordRow.generation.is_(None)))
     for row in waiting.yield_per(PIECE):
         found += _about_body(row)
@@ -83,7 +92,11 @@ def check(
 
 
 def _generation(
-    session: Session, generation: int, known: Sequence[SignedCheckpoint], verify: Verify | None
+    session: Session,
+    generation: int,
+    known: Sequence[SignedCheckpoint],
+    verify: Verify | None,
+    told: Sequence[_Told],
 ) -> Iterator[Finding]:
     tree = _Tree(generation)
     inside = [signed_of(row) for row in session.scalars(
@@ -105,11 +118,34 @@ def _generation(
         while due and due[-1].checkpoint.size == tree.range.size:
             if due.pop().checkpoint.root != tree.range.root():
                 yield Finding(Fault.CHECKPOINT_DIFFERS, generation, number)
+    lost = [one.checkpoint.size for one in due if _is_told(one.checkpoint, told)]
+    if lost:
+        yield Finding(Fault.NOT_IN_BACKUP, generation, max(lost) - 1, f"{tree.range.size}-{max(lost) - 1}")
     for one in due:
+        if _is_told(one.checkpoint, told):
+            continue
         yield Finding(
             Fault.TAIL_CUT, generation, one.checkpoint.size - 1, f"{tree.range.size} records are left"
         )
     yield from _about_states(session, tree)
+
+
+def _told(session: Session) -> list[_Told]:
+    """What each generation's first record says of the ones before it."""
+    found = []
+    for row in session.scalars(select(AuditRecordRow).where(AuditRecordRow.number == 0)):
+        facts = (_body(row) or {}).get("facts")
+        after = facts.get("after") if isinstance(facts, dict) else None
+        if isinstance(after, dict):
+            generation, size = after.get("generation"), after.get("size")
+            if isinstance(generation, int) and isinstance(size, int):
+                found.append(_Told(row.generation or 0, (generation, size)))
+    return found
+
+
+def _is_told(at: Checkpoint, told: Sequence[_Told]) -> bool:
+    """Whether a later generation says that it began after it: then a restore lost it, and said so."""
+    return any(one.by > at.generation and (at.generation, at.size) <= one.after for one in told)
 
 
 def _records(session: Session, generation: int) -> Iterator[AuditRecordRow]:

@@ -39,6 +39,7 @@ Elsewhere = Callable[[SignedCheckpoint], Awaitable[None]]
 class _Head:
     generation: int
     range: CompactRange
+    covered: int  # records that the last checkpoint covers
 
 
 class Sequencer:
@@ -95,7 +96,9 @@ class Sequencer:
         """After a restore: what is recorded from now on stands in a new generation. What was recorded and had no number
         is numbered there."""
         now = self._clock()
-        return await self._db.transact(WHOLE_SERVICE, lambda s: _open(s, now, last_known), turn=TURN)
+        return await self._db.transact(
+            WHOLE_SERVICE, lambda s: open_generation(s, now, last_known), turn=TURN
+        )
 
     async def _keep(self, signed: SignedCheckpoint) -> None:
         at = signed.checkpoint.at
@@ -110,7 +113,7 @@ class Sequencer:
 def _sequence(session: Session, now: datetime) -> int:
     generation = _generation(session)
     if generation is None:
-        generation = _open(session, now, None)
+        generation = open_generation(session, now, None)
     number = _numbered(session, generation)
     waiting = session.scalars(
         select(AuditRecordRow)
@@ -144,7 +147,8 @@ def _number(session: Session, row: AuditRecordRow, generation: int, number: int)
         level += STEP
 
 
-def _open(session: Session, now: datetime, last_known: Checkpoint | None) -> int:
+def open_generation(session: Session, now: datetime, last_known: Checkpoint | None) -> int:
+    """The generation, within a transaction that takes its turn by `TURN`."""
     generation = (_generation(session) or 0) + 1
     after = None
     if last_known is not None:
@@ -170,8 +174,19 @@ def _numbered(session: Session, generation: int) -> int:
     return -1 if last is None else last + 1
 
 
+def head(session: Session, now: datetime) -> Checkpoint | None:
+    """What a checkpoint of now would say, unsigned, in time linear in what is new; None for a log that is empty."""
+    found = _head(session)
+    return Checkpoint(found.generation, found.range.size, found.range.root(), now) if found else None
+
+
 def _new_head(session: Session) -> _Head | None:
     """The tree over all that is numbered, where that is more than the last checkpoint covers."""
+    found = _head(session)
+    return found if found and found.range.size > found.covered else None
+
+
+def _head(session: Session) -> _Head | None:
     generation = _generation(session)
     if generation is None:
         return None
@@ -190,4 +205,4 @@ def _new_head(session: Session) -> _Head | None:
     )
     for leaf in leaves:
         range = range.append(leaf or b"")
-    return _Head(generation, range) if range.size > since else None
+    return _Head(generation, range, since)

@@ -306,7 +306,7 @@ async def test_a_restored_backup_goes_on_in_a_new_generation(whole: World) -> No
     await whole.tell(3)
     await whole.sequencer.run()
     assert (whole.outside[-1].checkpoint.generation, whole.outside[-1].checkpoint.size) == (2, 6)
-    assert await whole.faults() == [Fault.TAIL_CUT]  # for ever: what was lost stays named
+    assert await whole.faults() == [Fault.NOT_IN_BACKUP]  # for ever: what was lost stays named
     first = await whole.db.read(WHOLE_SERVICE, lambda s: s.scalars(
         select(AuditRecordRow.body).where(AuditRecordRow.generation == 2, AuditRecordRow.number == 0)).one())  # fmt: skip
     assert json.loads(first)["facts"]["after"]["size"] == 16
