@@ -165,7 +165,7 @@ async def test_a_revoked_certificate_touches_no_key(house: House) -> None:
 @pytest.mark.parametrize("kind", ["signature.intended", "signature.delivered"])
 async def test_what_cannot_be_recorded_is_not_signed_or_not_released(house: House, kind: str) -> None:
     """P4: somebody keeps the audit trail from being written; when it can be again, it goes on by itself."""
-    caller, request, db = house.world.chairman.caller, house.id(), house.opened.watch.db
+    caller, request, db = house.world.chairman.caller, house.id(), house.opened.db
     document = (await house.upload(caller)).id
     in_the_way = (
         "CREATE TRIGGER in_the_way BEFORE INSERT ON audit_records "
