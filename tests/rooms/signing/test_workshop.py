@@ -263,8 +263,8 @@ async def test_given_up_by_its_caller_it_is_ended(workshop: Workshop, tmp_path: 
 
 async def test_as_many_at_once_as_workers_and_the_others_in_order(workshop: Workshop, tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
-    met = await asyncio.gather(run(workshop, meets, here, there), run(workshop, meets, there, here))
-    assert met == [True, True]
+    met = tuple(await asyncio.gather(run(workshop, meets, here, there), run(workshop, meets, there, here)))
+    assert met == (True, True)
     order: list[int] = []
 
     async def one(number: int) -> None:
