@@ -169,8 +169,8 @@ class WillNotStart(Exception):
     """Production with what stops it: every reason, not only the first (K6)."""
 
     def __init__(self, troubles: Sequence[Trouble]) -> None:
-        super().__init__(", ".join(f"{one.part}: {one.code} {one.detail}".strip() for one in troubles))
-        self.troubles = troubles
+        self.troubles = [one for one in troubles if one.stops]
+        super().__init__(", ".join(f"{one.part}: {one.code} {one.detail}".strip() for one in self.troubles))
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,7 @@ async def open_house(
     """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here;
     `furnished`: in development an empty home gets an authority, people and a sample.
     Raises DatabaseUnavailable, StoreUnavailable, KeyUnavailable, WillNotStart."""
+    ground.refuse_half_restored(settings.home)
     async with AsyncExitStack() as stack:
         demonstration = None
         if furnished and not settings.production:
@@ -209,9 +210,9 @@ async def open_house(
                 raise
             raise WillNotStart(await survey(settings, why)) from why
         if settings.production and serving:
-            stopping = [one for one in await house.watch.troubles() if one.stops]
-            if stopping:
-                raise WillNotStart(stopping)
+            troubles = await house.watch.troubles()
+            if any(one.stops for one in troubles):
+                raise WillNotStart(troubles)
         if demonstration is not None:
             house = await _furnished(house, demonstration, parts, stack)
         if (jobs := parts.jobs) is not None:
