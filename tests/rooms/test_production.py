@@ -199,6 +199,12 @@ def test_every_reason_is_said_at_once(tmp_path: Path) -> None:
     assert {code for code, _, _ in told(worst)} == {one.code for one in CHECKS} - {"folder-in-production"}
 
 
+def test_the_operator_can_read_of_each_before() -> None:
+    told = (Path(ground.__file__).parent / "docs" / "operations.md").read_text()
+    for one in CHECKS:
+        assert f"`{one.code}`" in told, one.code
+
+
 # -- how many machines tell the time
 
 
