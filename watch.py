@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from sqlalchemy.exc import ArgumentError
+
 import ground
 import production
 from documents.rooms import Trouble
@@ -39,7 +41,7 @@ T = TypeVar("T")
 SOON = timedelta(days=30)
 
 # What keeps the house, or a part of it, from being opened.
-FAULTS = (DatabaseUnavailable, StoreUnavailable, KeyUnavailable, KeyFileUnsafe, OSError, ValueError)
+FAULTS = (DatabaseUnavailable, StoreUnavailable, KeyUnavailable, KeyFileUnsafe, ArgumentError, OSError, ValueError)
 
 
 class Checked(ObjectStore, Protocol):

@@ -206,6 +206,15 @@ async def test_a_part_that_cannot_be_opened_hides_no_other(
     assert len(set(details)) == len(details), "each reason once"
 
 
+@pytest.mark.parametrize("url", ["antin", "mysql://db/antin", "postgresql://antin:mat-khau@db/antin"])
+async def test_an_address_that_is_none_is_a_reason_like_the_others(copied: Path, url: str) -> None:
+    ended = await antin(copied, "serve", "--json", ANTIN_DATABASE_URL=url)
+    assert ended.status == 2
+    (told,) = ended.lines
+    assert codes(told["troubles"]) >= {"settings-wrong", "token-away", "demonstration-key", "no-sources"}
+    assert "mat-khau" not in ended.said + json.dumps(told)
+
+
 @contextmanager
 def _without_lock(tmp_path: Path) -> Iterator[dict[str, Any]]:
     with ExitStack() as stack:
