@@ -31,6 +31,7 @@ from documents.preview import Previews
 from documents.progress import Progress
 from documents.requests import Requests
 from documents.results import Results
+from documents.resumable import ResumableUploads
 from documents.rooms import Rooms, Trouble
 from documents.sign_document import SignDocument
 from documents.signer_check import SignerCheck
@@ -300,6 +301,7 @@ class Parts:
         results = Results(db, documents, codes=codes, judging=judging, previews=previews, clock=clock)
         progress, requests = Progress(db, clock), Requests(db, clock, seal)
         tools = Tools(
+        intake = Intake(db, store, workshop, codes=codes, clock=clock, limit=settings.upload_limit)
             progress=progress, store=store, keys=self.vault,
             check=SignerCheck(revocation, trust=trusted.snapshot, clock=clock), workshop=workshop,
             timestamping=Timestamping(source, await self._room(source)), trust=trusted.snapshot,
@@ -310,8 +312,8 @@ class Parts:
         rooms = Rooms(
             address=settings.address, production=settings.production, limits=ground.limits(settings), clock=clock,
             office=Office(db, clock), once=Once(db, clock, started_at=clock()), documents=documents,
-            intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=settings.upload_limit), sign=sign,
-            results=results,
+            intake=intake, uploads=ResumableUploads(db, store, intake, documents, clock=clock, limit=settings.upload_limit),
+            sign=sign, results=results,
             verifying=Verifying(db, store, documents, judging, results, previews, clock, settings.verify_limit),
             previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock, keys=self.vault), trusted=trusted,
             trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints),

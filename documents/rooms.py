@@ -13,6 +13,7 @@ from documents.office import Office
 from documents.once import Once
 from documents.preview import Previews
 from documents.results import Results
+from documents.resumable import ResumableUploads
 from documents.sign_document import SignDocument
 from documents.trail import Trail
 from documents.trusted import Trusted
@@ -52,6 +53,7 @@ class Rooms:
     once: Once
     documents: Documents
     intake: Intake
+    uploads: ResumableUploads
     sign: SignDocument
     results: Results
     verifying: Verifying

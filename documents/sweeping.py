@@ -1,6 +1,6 @@
 """This file clears away what has had its time, and takes up what was left lying (P2).
 
-- Nothing that an open request names is deleted from `working`, however old it is.
+- Nothing that an open request or an unfinished upload names is deleted from `working`, however old it is.
 - What a dead worker left is carried on by the same story as the first call; there is no second path.
 - What fails by itself, and not because the world is away, rests longer each time, so that one bad file does not keep the
   machine busy.
@@ -22,11 +22,12 @@ from sqlalchemy.orm import Session
 
 from documents.document import SigningRequest
 from documents.requests import OPEN, RequestHeld, Requests, TakenOver
+from documents.resumable import forget_expired
 from documents.sign_document import SignDocument
 from hsm.key import KeyUnavailable
 from signing.timestamping.clock import ClockUnsure
 from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable
-from storage.schema import DocumentRow, SigningRequestRow
+from storage.schema import DocumentRow, SigningRequestRow, UploadPartRow
 from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 
 ASK_AGAIN = timedelta(seconds=30)  # an authority that was away
@@ -51,6 +52,7 @@ class Sweeping:
     async def clear(self) -> int:
         """How many files went. Raises StoreUnavailable, DatabaseUnavailable."""
         now, gone = self.clock(), 0
+        await self.db.transact(WHOLE_SERVICE, partial(forget_expired, now=now))
         async for name in self.store.working.expired(now):
             if await self.db.read(WHOLE_SERVICE, partial(_is_named, name=name)):
                 with suppress(NotKept):  # its request has just ended
@@ -95,4 +97,5 @@ def _is_named(session: Session, *, name: WorkingName) -> bool:
         .join(DocumentRow, DocumentRow.id == SigningRequestRow.document)
         .where(open_request, DocumentRow.working == name.id)
     )
-    return bool(session.scalar(select(or_(prepared.exists(), upload.exists()))))
+    part = select(UploadPartRow.upload).where(UploadPartRow.working == name.id)
+    return bool(session.scalar(select(or_(prepared.exists(), upload.exists(), part.exists()))))

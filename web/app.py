@@ -21,7 +21,7 @@ from starlette.routing import Match
 from documents.rooms import Rooms
 from web import problem_pages
 from web.access_log import AccessLog, Write
-from web.api import documents, health, keys, reference, signatures, timestamps, verifications
+from web.api import documents, health, keys, reference, resumable, signatures, timestamps, verifications
 from web.api.answers import API, invalid_at
 from web.api.health import Readiness
 from web.api.schema import TAGS, finish
@@ -95,6 +95,7 @@ def build(
     app.add_exception_handler(RequestValidationError, _invalid)
     for resource in (
         documents,
+        resumable,
         signatures,
         verifications,
         keys,

@@ -24,6 +24,8 @@ class Fault(StrEnum):
     BAD_DISPOSITION = "bad-disposition"
     BAD_KEY = "bad-idempotency-key"
     CHANGED = "changed"
+    UPLOAD_VERSION = "upload-version"
+    BAD_CHECKSUM = "bad-checksum"
     BAD_RANGE = "bad-range"
     TOO_MANY_REQUESTS = "too-many-requests"
     TOO_MANY_AT_ONCE = "too-many-at-once"

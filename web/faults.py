@@ -47,6 +47,15 @@ FAULTS: dict[Fault, Problem] = dict(
             N_("Hãy xem lại văn bản, rồi gửi lại yêu cầu với ETag mới."),
         ),
         _line(
+            Fault.UPLOAD_VERSION, 412, INVALID,
+            N_("Yêu cầu tải lên từng phần phải nêu phiên bản giao thức: Tus-Resumable: 1.0.0."),
+        ),
+        _line(
+            Fault.BAD_CHECKSUM, 400, INVALID,
+            N_("Tiêu đề Upload-Checksum không đúng dạng, hoặc dùng thuật toán mà dịch vụ không nhận."),
+            N_("Hãy dùng sha1, sha256 hoặc sha512, giá trị viết theo base64."),
+        ),
+        _line(
             Fault.BAD_RANGE, 416, INVALID, N_("Khoảng byte được yêu cầu nằm ngoài tệp."),
             N_("Hãy yêu cầu một khoảng nằm trong tệp, hoặc cả tệp."),
         ),

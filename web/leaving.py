@@ -50,6 +50,8 @@ class Leaving:
         if self._https:
             headers.setdefault("Strict-Transport-Security", ONLY_HTTPS)
         headers["X-Request-Id"] = self._scope["state"]["request_id"]
+        for name, value in self._scope["state"].get("answer_headers", {}).items():
+            headers[name] = value
         cookies: Iterable[str] = self._scope["state"].get("set_cookies", ())
         for cookie in cookies:
             headers.append("Set-Cookie", cookie)

@@ -16,6 +16,14 @@ from documents.office import LogInRefused, NameTaken, NoSuchPerson, NotAllowed
 from documents.once import InProgress, OtherBody
 from documents.preview import PreviewUnavailable
 from documents.requests import DocumentBusy, RequestEnded, RequestHeld, TakenOver
+from documents.resumable import (
+    ChecksumDiffers,
+    NoSuchUpload,
+    PastTheEnd,
+    TooManyUploads,
+    UploadUnfinished,
+    WrongOffset,
+)
 from documents.sign_document import AnswerRefused, WorkNotAccepted
 from documents.signer_check import CertificateRefused
 from documents.signing_steps import KeyRefused
@@ -92,6 +100,31 @@ TABLE: Mapping[type[Exception], Problem] = {
         N_("Hãy tải văn bản lên lại."),
     ),
     PreviewUnavailable: refusals.PREVIEW["unreadable"],
+    # -- uploads in parts
+    NoSuchUpload: Problem(
+        "no-such-upload", 404, NOT_THERE, N_("Không có lượt tải lên này: nó đã quá hạn, đã bị hủy, hoặc không phải của bạn."),
+        N_("Hãy bắt đầu tải lên lại từ đầu."), Saved.NOTHING,
+    ),
+    WrongOffset: Problem(
+        "wrong-offset", 409, CONFLICT, N_("Phần này không nối tiếp đúng chỗ dữ liệu đã nhận."),
+        N_("Hãy hỏi lại vị trí bằng HEAD, rồi gửi tiếp từ đó."), retryable=True,
+    ),
+    PastTheEnd: Problem(
+        "past-the-end", 413, CONFLICT, N_("Dữ liệu gửi lên dài hơn độ dài đã báo trước."),
+        N_("Hãy gửi đúng số byte đã báo, hoặc bắt đầu tải lên lại với độ dài đúng."),
+    ),
+    ChecksumDiffers: Problem(
+        "checksum-differs", 460, CONFLICT, N_("Phần nhận được không khớp với mã kiểm tra, nên không được giữ lại."),
+        N_("Hãy gửi lại phần này."), retryable=True,
+    ),
+    UploadUnfinished: Problem(
+        "upload-unfinished", 409, CONFLICT, N_("Dữ liệu chưa tải lên hết."), N_("Hãy gửi nốt phần còn lại, rồi làm lại."),
+        retryable=True,
+    ),
+    TooManyUploads: Problem(
+        "too-many-uploads", 429, CONFLICT, N_("Đang có quá nhiều lượt tải lên chưa xong."),
+        N_("Hãy tải xong hoặc hủy bớt các lượt đang dở."), retryable=True, retry_after=60,
+    ),
     # -- repeated calls
     OtherBody: Problem(
         "other-body", 422, CONFLICT, N_("Khóa chống lặp (Idempotency-Key) này đã dùng cho một yêu cầu khác."),
@@ -227,6 +260,8 @@ def _members(exception: BaseException) -> dict[str, Any]:
         members["request"] = str(exception.request)
     if isinstance(exception, RequestEnded | WorkNotAccepted):
         members |= {"request": str(exception.request.id), "state": exception.request.state.value}
+    if isinstance(exception, WrongOffset | UploadUnfinished):
+        members["received"] = exception.received  # bytes
     if (limit := (getattr(exception, "data", None) or {}).get("limit")) is not None:
         members["limit"] = int(limit)  # bytes; the sentence says it rounded
     if isinstance(exception, TimestampUnavailable):

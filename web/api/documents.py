@@ -63,7 +63,7 @@ async def upload(request: Request, caller: Writer, rooms: House) -> Response:
 
     async def work(document: UUID) -> Response:
         received = await rooms.intake.receive(caller, document, aiter(upload.chunks), _arrival(upload, facts))
-        return await _shown(rooms, caller, received, status=201)
+        return await shown(rooms, caller, received, status=201)
 
     return await once(request, caller, digest_of(request, upload.facts()), work, streamed=upload.chunks)
 
@@ -99,7 +99,7 @@ DocumentId = Annotated[UUID, Path(examples=[examples.DOCUMENT_ID])]
 async def show(request: Request, document: DocumentId, caller: Reader, rooms: House) -> Response:
     found = await rooms.documents.get(caller, document)
     check_match(request, etag_of(found))
-    return not_modified(request, etag_of(found)) or await _shown(rooms, caller, found, status=200)
+    return not_modified(request, etag_of(found)) or await shown(rooms, caller, found, status=200)
 
 
 @router.get(
@@ -163,7 +163,7 @@ async def evidence(request: Request, document: DocumentId, caller: Reader, rooms
     return FileAnswer(opened, name=f"bang-chung-{document}.zip", media_type="application/zip")
 
 
-async def _shown(rooms: Rooms, caller: Caller, found: Document, *, status: int) -> Response:
+async def shown(rooms: Rooms, caller: Caller, found: Document, *, status: int) -> Response:
     code = await rooms.results.code_for(caller, found)
     shape = DocumentShape.of(
         found,

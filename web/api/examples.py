@@ -78,6 +78,14 @@ DOCUMENTS: dict[str, Any] = {
     "documents": [UPLOADED | {"code": None, "verify_at": None}],
     "next": "AZjCpHseBzqfUj8fDJp9EQ",
 }
+UPLOAD: dict[str, Any] = {
+    "id": DOCUMENT_ID,
+    "length": 83412,
+    "received": 0,
+    "finished": False,
+    "expires_at": "2026-11-25T03:20:11Z",
+    "document": f"/api/v1/documents/{DOCUMENT_ID}",
+}
 KEYS: dict[str, Any] = {
     "keys": [
         {

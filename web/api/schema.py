@@ -13,6 +13,13 @@ from web.api.shapes import KeptQuestion, ProblemShape
 TAGS = [
     {"name": "documents", "description": "Văn bản: tải lên, xem, tải về, gói bằng chứng. / Documents."},
     {
+        "name": "uploads",
+        "description": (
+            "Tải lên từng phần qua đường truyền chậm, theo giao thức tus 1.0.0. / Resumable uploads over slow lines, by "
+            "the protocol tus 1.0.0: begin, send the bytes by any client of that protocol, then ask for the document."
+        ),
+    },
+    {
         "name": "signatures",
         "description": "Ký một lần gọi hoặc hai lần gọi. / Signing in one call or in two.",
     },

@@ -216,6 +216,17 @@ class SignatureShape(Shape):
         )  # fmt: skip
 
 
+class UploadShape(Shape):
+    """`received` bytes of `length` are durable; `document` is there once it was asked for."""
+
+    id: UUID
+    length: int
+    received: int
+    finished: bool
+    expires_at: Moment
+    document: str
+
+
 class DocumentShape(Shape):
     id: UUID
     name: str

@@ -30,6 +30,7 @@ from documents.preview import Previews
 from documents.progress import Progress
 from documents.requests import Requests
 from documents.results import Results
+from documents.resumable import ResumableUploads
 from documents.rooms import Limits, Rooms, Trouble
 from documents.sign_document import SignDocument
 from documents.signer_check import SignerCheck
@@ -123,12 +124,14 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
     async def counts() -> dict[str, float]:
         return {"signing_requests_PREPARED": 0.0}
 
+    intake = Intake(db, store, workshop, codes=codes, clock=clock, limit=wishes.limits.upload)
     try:
         yield Rooms(
             address=wishes.address, production=wishes.production, limits=wishes.limits, clock=clock,
             office=Office(db, clock, hasher=PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)),
             once=Once(db, clock, started_at=clock()), documents=documents,
-            intake=Intake(db, store, workshop, codes=codes, clock=clock, limit=wishes.limits.upload),
+            intake=intake,
+            uploads=ResumableUploads(db, store, intake, documents, clock=clock, limit=wishes.limits.upload),
             sign=SignDocument(Requests(db, clock, seal), progress, steps), results=results,
             verifying=Verifying(db, store, documents, judging, results, previews, clock, wishes.limits.verify),
             previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock, keys=vault), trusted=trusted,
