@@ -300,8 +300,8 @@ class Parts:
         judging = Judging(workshop, revocation, trust=trusted.snapshot, clock=clock)
         results = Results(db, documents, codes=codes, judging=judging, previews=previews, clock=clock)
         progress, requests = Progress(db, clock), Requests(db, clock, seal)
-        tools = Tools(
         intake = Intake(db, store, workshop, codes=codes, clock=clock, limit=settings.upload_limit)
+        tools = Tools(
             progress=progress, store=store, keys=self.vault,
             check=SignerCheck(revocation, trust=trusted.snapshot, clock=clock), workshop=workshop,
             timestamping=Timestamping(source, await self._room(source)), trust=trusted.snapshot,
