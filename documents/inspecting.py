@@ -6,7 +6,10 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pikepdf
 
 MAX_PIXELS = 6_000_000
 LONGEST_SIDE = 4000
@@ -27,15 +30,31 @@ def count_pages(path: Path) -> int | None:
     import pikepdf
 
     try:
-        with pikepdf.open(path, suppress_warnings=True) as pdf:
-            pages = len(pdf.pages)
+        # As signing opens it: qpdf would else write inherited attributes into the pages, and stop at a tree that loops.
+        with pikepdf.open(path, suppress_warnings=True, inherit_page_attributes=False) as pdf:
+            count = _count(pdf)
     except pikepdf.PasswordError:
         return None
     except (pikepdf.PdfError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as why:
         raise Unreadable(str(why)[:200]) from why
-    if pages == 0:
+    if count == 0:
         raise Unreadable("no page")
-    return pages
+    return count
+
+
+def _count(pdf: pikepdf.Pdf) -> int:
+    import pikepdf
+
+    from signing.pdf.opening import NotOpened
+    from signing.pdf.pages import pages
+
+    try:
+        return len(pdf.pages)
+    except (pikepdf.PdfError, RuntimeError):
+        try:
+            return sum(1 for _ in pages(pdf))
+        except NotOpened as why:
+            raise Unreadable(why.detail) from why
 
 
 def page_size(path: Path, page: int, password: str | None = None) -> tuple[float, float]:

@@ -8,6 +8,7 @@ file, and pdfium and poppler draw every page as before. Whatever fails of that i
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import multiprocessing
 import sys
@@ -37,6 +38,11 @@ from signing.prepared import PreparedSignature
 from signing.profile import Level
 from signing.trust.anchors import Anchor, TrustSnapshot
 from signing.verification.own_work import NotAccepted, judge
+from signing.verification.pdf import Question
+from signing.verification.pdf import judge as verify
+from signing.verification.pdf_reading import read_pdf
+from signing.verification.policy import load_policy
+from signing.verification.report import Indication, TimeSource
 from tests import strangers
 
 LONGEST, MOST_PAGES = 180, 12
@@ -87,7 +93,10 @@ def _judged(file: Path, folder: Path, *, javascript: bool) -> dict[str, Any]:
         return {"result": "REFUSED", "why": str(refused.reason), "detail": refused.detail}
     took = round(time.perf_counter() - begun, 3)
     damages = [name for name, check in _CHECKS.items() if not check(file, out, folder)]
-    damages += filter(None, (_pyhanko(file, out, prepared.certificate), _judge(file, out, prepared)))
+    damages += filter(
+        None,
+        (_pyhanko(file, out, prepared.certificate), _judge(file, out, prepared), _verified(out, prepared)),
+    )
     return {"result": "DAMAGED" if damages else "SIGNED", "why": "; ".join(damages), "took": took}
 
 
@@ -154,6 +163,25 @@ def _judge(file: Path, out: Path, prepared: PreparedSignature) -> str:
     return ""
 
 
+def _verified(out: Path, prepared: PreparedSignature) -> str:
+    """What we say to who brings the file. Form that was filled after an earlier signature is not ours to answer for."""
+    question = Question(
+        name=out.name,
+        sha256="",
+        trust=TrustSnapshot((Anchor(prepared.certificate),)),
+        policy=load_policy("integrity"),
+        at=datetime.now(UTC),
+        time_source=TimeSource.NOW,
+    )
+    report = asyncio.run(verify(read_pdf(out), question, None))
+    ours = report.signatures[-1]
+    if ours.field == prepared.field and ours.indication is Indication.TOTAL_PASSED:
+        return ""
+    return (
+        f"verification {report.verdict} {ours.field} {ours.indication} {[one.code for one in ours.findings]}"
+    )
+
+
 def _pyhanko_signs(file: Path) -> bool:
     """Whether it could read the file before us; by our key, in memory."""
     try:
@@ -161,6 +189,7 @@ def _pyhanko_signs(file: Path) -> bool:
             writer = IncrementalPdfFileWriter(opened, strict=False)
             if writer.prev.encrypted:
                 writer.encrypt("")  # type: ignore[no-untyped-call]
+            list(writer.prev.embedded_signatures)  # the earlier ones, whose form may stop it
             append_signature_field(writer, SigFieldSpec("Field"))
             writer.write(BytesIO())  # type: ignore[no-untyped-call]
             return True

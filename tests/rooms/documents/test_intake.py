@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import hashlib
 import zlib
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from storage.database import DatabaseUnavailable
 from storage.store import StoreUnavailable
 from tests.papers import letter
 from tests.rooms.documents.desk import LIMIT, Desk, pieces
+from tests.rooms.signing.pens import CATALOG, FONT, page, stream, written
 
 
 def encrypted(owner: str = "o", user: str = "u") -> bytes:
@@ -85,6 +87,27 @@ async def test_what_is_refused_leaves_nothing_behind(
     assert refused.value.reason is reason
     assert not desk.left_behind()
     assert not (await desk.documents.list(desk.caller)).documents
+
+
+def crashes(_: Path) -> None:
+    ctypes.string_at(0)
+
+
+async def test_a_reader_that_crashes_takes_nothing_along(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file that crashes qpdf is known to us; this stands for the one that will be."""
+    with monkeypatch.context() as patched:
+        patched.setattr("documents.inspecting.count_pages", crashes)
+        with pytest.raises(NotAccepted) as refused:
+            await desk.receive()
+    assert refused.value.reason is IntakeRefusal.TOO_COMPLEX
+    assert not desk.left_behind()
+    await desk.receive()
+
+
+async def test_pages_are_counted_where_their_tree_leads_back(desk: Desk) -> None:
+    """qpdf stops there; people see the page, and it can be signed."""
+    tree = b"<</Type/Pages/Kids[3 0 R 2 0 R]/Count 1>>"
+    assert (await desk.receive(written(CATALOG, tree, page(), stream(), FONT))).pages == 1
 
 
 @pytest.mark.parametrize("content", [nested(), bomb()], ids=["nested", "bomb"])

@@ -66,21 +66,23 @@ def pdfa(folder: Path, part: int) -> Path:
     return out
 
 
-def hybrid(told: int | None = None) -> bytes:
+def hybrid(told: int | None = None, packed: bytes | None = None) -> bytes:
     """A table, and a stream beside it with what older readers shall not see: the font, in an object stream (ISO 32000-1
-    7.5.8.4). `told`: the offset that the stream tells of itself, instead of the true one."""
+    7.5.8.4). `told`: the offset that the stream tells of itself, instead of the true one. `packed`: an
+    object stream of your own."""
     data = written(CATALOG, TREE, page(), stream())
     data, table = data[: data.index(b"xref\n")], data[data.index(b"xref\n") : data.index(b"trailer")]
     holder = len(data)
-    held = b"5 0 " + FONT
-    data += b"6 0 obj\n" + stream(held, b"<</Type/ObjStm/N 1/First 4/Length %d>>" % len(held)) + b"\nendobj\n"
+    held, how = (b"5 0 " + FONT, b"") if packed is None else (packed, b"/Filter/FlateDecode")
+    entries = b"<</Type/ObjStm/N 1/First 4/Length %d%s>>" % (len(held), how)
+    data += b"6 0 obj\n" + stream(held, entries) + b"\nendobj\n"
     hidden = len(data)
-    lines = ((2, 6, 0), (1, holder, 0), (1, hidden if told is None else told, 0))
-    packed = b"".join(
-        bytes([kind]) + place.to_bytes(2, "big") + bytes([third]) for kind, place, third in lines
+    places = ((2, 6, 0), (1, holder, 0), (1, hidden if told is None else told, 0))
+    lines = b"".join(
+        bytes([kind]) + place.to_bytes(3, "big") + bytes([third]) for kind, place, third in places
     )
-    head = b"<</Type/XRef/Size 8/Index[5 3]/W[1 2 1]/Root 1 0 R/Length %d>>" % len(packed)
-    data += b"7 0 obj\n" + stream(packed, head) + b"\nendobj\n"
+    head = b"<</Type/XRef/Size 8/Index[5 3]/W[1 3 1]/Root 1 0 R/Length %d>>" % len(lines)
+    data += b"7 0 obj\n" + stream(lines, head) + b"\nendobj\n"
     trailer = b"trailer\n<</Size 8/Root 1 0 R/XRefStm %d>>\nstartxref\n%d\n%%%%EOF\n"
     return data + table + trailer % (hidden, len(data))
 
