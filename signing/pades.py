@@ -124,10 +124,7 @@ def complete(
         raise AnswerDoesNotFit(f"{len(der)} bytes do not fit into {prepared.hole.room}")
     with file.open("r+b") as opened:
         # The judge reads every byte again in any case; this spares the good ones a whole read before it.
-        if (
-            holes.state_of(opened) != prepared.file_state
-            and holes.sha256_of(opened) != prepared.file_sha256
-        ):
+        if holes.state_of(opened) != prepared.file_state and holes.sha256_of(opened) != prepared.file_sha256:
             raise NotThePreparedFile("other bytes than those that were prepared")
         holes.fill(opened, prepared.hole, der)
 

@@ -46,7 +46,9 @@ Words = Annotated[str, StringConstraints(max_length=1000, pattern=PLAIN)]
 Line = Annotated[str, StringConstraints(max_length=300, pattern=PLAIN)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=PLAIN)]
 Text = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f]*$")]
-Password = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00]*$")]  # no reader of PDF takes a NUL
+Password = Annotated[
+    str, StringConstraints(max_length=256, pattern=r"^[^\x00]*$")
+]  # no reader of PDF takes a NUL
 Points = Annotated[float, Field(ge=-20_000, le=20_000, allow_inf_nan=False)]
 Size = Annotated[float, Field(gt=0, le=500, allow_inf_nan=False)]
 
