@@ -32,7 +32,7 @@ from hsm.token_user import user_of
 from settings import Settings
 from signing.timestamping.clock import ClockGuard, independent
 from signing.trust.certificate import NotACertificate, read
-from storage.database import Database, DatabaseUnavailable
+from storage.database import Database, DatabaseUnavailable, NotMigrated
 from storage.problem import Problem
 from storage.sealed import KeyFileUnsafe
 from storage.store import ObjectStore, StoreUnavailable
@@ -190,7 +190,8 @@ def trouble_of(why: Exception) -> Trouble:
     if isinstance(why, StoreUnavailable):
         return Trouble("store", "store-away", str(why))
     if isinstance(why, DatabaseUnavailable):
-        return Trouble("database", "database-away", str(why))
+        code = "not-migrated" if isinstance(why, NotMigrated) else "database-away"
+        return Trouble("database", code, str(why))
     return Trouble("settings", "settings-wrong", str(why))
 
 

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,7 +32,7 @@ from documents.signer_check import Checked
 from documents.trail import audit_keys
 from hsm.key import KeyVault
 from signing.verification.report import to_json
-from storage.database import Database
+from storage.database import WHOLE_SERVICE, Database
 from storage.identifiers import uuid7
 from storage.log.records import records_about
 from storage.schema import EvidenceRow, SigningRequestRow
@@ -144,9 +145,7 @@ class EvidenceBundle:
                 await sums.file(f"renditions/{one.ordinal:02}-{one.kind.value}.pdf", path, one.sha256)
 
     async def _add_facts(self, sums: Sums, document: Document) -> None:
-        def work(
-            session: Session,
-        ) -> tuple[list[dict[str, Any]], list[tuple[str, str]], list[dict[str, Any]]]:
+        def work(session: Session) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
             rows = list(
                 session.scalars(select(SigningRequestRow).where(SigningRequestRow.document == document.id))
             )
@@ -162,9 +161,12 @@ class EvidenceBundle:
                 .where(EvidenceRow.request.in_([r.id for r in rows]))
                 .distinct()
             )
-            return requests, [(kind, sha) for kind, sha in evidence], records_about(session, document.id)
+            return requests, [(kind, sha) for kind, sha in evidence]
 
-        requests, evidence, records = await self._db.read(document.agency, work)
+        requests, evidence = await self._db.read(document.agency, work)
+        records = await self._db.read(
+            WHOLE_SERVICE, partial(records_about, about=document.id, agency=document.agency)
+        )
         sums.json("requests.json", requests)
         sums.text("audit.jsonl", "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
         for kind, sha256 in evidence:

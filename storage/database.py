@@ -4,8 +4,9 @@
   besides, and takes what it needs (identifiers, the time) from outside. It answers only when what it did is durable.
 - Works of one agency see one another as if they had run one after the other, on both databases. Works over the whole
   service lock the rows by which they decide (`with_for_update`), or take turns by a name.
-- A scope is an agency, or WHOLE_SERVICE for what crosses agencies: sweeps, log-in, the audit trail. PostgreSQL holds
-  every row against the scope (row-level security); on SQLite what is written is held against it here.
+- A scope is an agency, SERVICE for rows that belong to none, or WHOLE_SERVICE for what crosses agencies: sweeps, log-in,
+  the audit trail. What is read and written is held against it here, on both databases; on PostgreSQL the database holds
+  every row against it once more, whatever is asked and however (row-level security).
 - `read` never waits behind a write, and cannot write.
 """
 
@@ -20,9 +21,10 @@ from uuid import UUID
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from storage.problem import Problem
+from storage.schema import Row
 
 T = TypeVar("T")
 
@@ -48,8 +50,12 @@ class NotDurable(DatabaseUnavailable):
     """The database answers before what it was given would survive a power cut."""
 
 
+class NotMigrated(DatabaseUnavailable):
+    """The schema is not this program's, and the role may not change it: the owner of the tables does."""
+
+
 class OutOfScope(Exception):
-    """A row of another agency was about to be written."""
+    """A row of another agency was about to be written, or a work asked past the door."""
 
 
 class Keeper(Protocol):
@@ -105,12 +111,14 @@ class Database:
         return self._keeper.read(scope, work).result()
 
     def migrate(self) -> None:
-        """Brings the schema to this program's. Cheap where nothing is to be done. Raises DatabaseUnavailable."""
+        """Brings the schema to this program's, as the role that owns the tables. Cheap where nothing is to be done, and
+        any role's to ask then. Raises DatabaseUnavailable, NotMigrated."""
         self._keeper.migrate()
 
     def check(self) -> list[Problem]:
-        """`database-away`, `not-durable`, `not-migrated`, `too-new`, `no-row-fence` (row-level security does not hold
-        for this role), `old-server`."""
+        """`database-away`, `not-durable`, `not-migrated`, `too-new`, `old-server`; of row-level security `no-row-fence`
+        (tables without it), `bypasses-row-fence` (this role, or one it may become) and `owns-tables` (it could take the
+        fence away)."""
         return self._keeper.check()
 
     async def close(self) -> None:
@@ -119,14 +127,24 @@ class Database:
 
 
 def fence(session: Session, scope: Scope) -> None:
-    """New and changed rows are of the scope's agency."""
+    """Within an agency's scope rows of others are not there, whatever a work asks for, and cannot be written. What does
+    not ask by our tables' classes, and rows made or changed by a statement, could not be held against it: both are
+    refused."""
     if isinstance(scope, WholeService):
         return
     agency = scope
+    narrow = with_loader_criteria(Row, lambda row: row.agency == agency, include_aliases=True)
+
+    def ask(asked: ORMExecuteState) -> None:
+        if not asked.is_orm_statement or not (asked.is_select or asked.is_delete):
+            raise OutOfScope("a statement that is no select or delete by our tables' classes")
+        if not asked.is_column_load:
+            asked.statement = asked.statement.options(narrow)
 
     def hold(of: Session, _context: Any, _instances: Any) -> None:
         for row in (*of.new, *of.dirty, *of.deleted):
             if getattr(row, "agency", agency) != agency:
                 raise OutOfScope(type(row).__name__)
 
+    event.listen(session, "do_orm_execute", ask)
     event.listen(session, "before_flush", hold)

@@ -25,7 +25,15 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.orm import Session
 
-from storage.database import DatabaseUnavailable, NotDurable, OutOfScope, Scope, WholeService, fence
+from storage.database import (
+    DatabaseUnavailable,
+    NotDurable,
+    NotMigrated,
+    OutOfScope,
+    Scope,
+    WholeService,
+    fence,
+)
 from storage.problem import Problem
 
 T = TypeVar("T")
@@ -45,12 +53,16 @@ BEGIN_IN_TURN = text(
     "SELECT set_config('antin.agency', :scope, true), current_setting('synchronous_commit'), current_setting('fsync'), "
     "pg_advisory_xact_lock(hashtextextended(:turn, 0))"
 )
+# What a role may become by SET ROLE counts as what it is.
 FENCE = text(
-    "SELECT rolsuper OR rolbypassrls, current_setting('server_version_num')::int, "
-    "(SELECT count(*) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'agency' "
-    " WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace "
-    " AND NOT (c.relrowsecurity AND c.relforcerowsecurity)) "
-    "FROM pg_roles WHERE rolname = current_user"
+    "WITH ours AS (SELECT * FROM pg_class WHERE relkind IN ('r', 'p') AND relname <> 'alembic_version' "
+    " AND relnamespace = current_schema()::regnamespace) "
+    "SELECT current_setting('server_version_num')::int, current_user, "
+    "(SELECT string_agg(rolname, ', ') FROM pg_roles "
+    " WHERE (rolsuper OR rolbypassrls) AND pg_has_role(current_user, oid, 'MEMBER')), "
+    "(SELECT string_agg(relname, ', ') FROM ours WHERE NOT (relrowsecurity AND relforcerowsecurity "
+    " AND EXISTS (SELECT FROM pg_policy WHERE polrelid = ours.oid))), "
+    "(SELECT count(*) FROM ours WHERE pg_has_role(current_user, relowner, 'MEMBER'))"
 )
 
 
@@ -79,6 +91,8 @@ class PostgresqlKeeper:
         try:
             migrate(self._engine)
         except (DBAPIError, PoolExhausted) as why:
+            if _state(why) == FORBIDDEN:
+                raise NotMigrated(str(getattr(why, "orig", why)).strip()) from why
             raise _unavailable(why) from why
 
     def check(self) -> list[Problem]:
@@ -134,6 +148,7 @@ def _read(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
     try:
         with Session(engine, expire_on_commit=False) as session:
             _begin(session, _name(scope))
+            fence(session, scope)
             return work(session)
     except DBAPIError as why:
         if why.connection_invalidated:
@@ -188,14 +203,16 @@ def _name(scope: Scope) -> str:
 
 
 def _fence_problems(connection: Connection) -> list[Problem]:
-    bypasses, version, unfenced = connection.execute(FENCE).one()
+    version, role, bypassing, unfenced, owned = connection.execute(FENCE).one()
     found = []
     if version < OLDEST:
         found.append(Problem("old-server", str(version)))
-    if bypasses:
-        found.append(Problem("no-row-fence", "the role bypasses row-level security", stops=False))
+    if bypassing:
+        found.append(Problem("bypasses-row-fence", f"{role}: {bypassing}"))
+    elif owned:  # who may bypass owns everything besides
+        found.append(Problem("owns-tables", role, stops=False))
     if unfenced:
-        found.append(Problem("no-row-fence", f"{unfenced} tables without row-level security", stops=False))
+        found.append(Problem("no-row-fence", unfenced))
     return found
 
 

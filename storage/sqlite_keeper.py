@@ -81,6 +81,7 @@ class SqliteKeeper:
         def run() -> T:
             try:
                 with Session(self._reading, expire_on_commit=False) as session:
+                    fence(session, scope)
                     return work(session)
             except (DBAPIError, sqlite3.Error) as why:
                 raise _unavailable(why) from why

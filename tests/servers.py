@@ -41,7 +41,7 @@ class S3Server:
 
 @dataclass(frozen=True)
 class PostgresqlServer:
-    """`owner` may make databases; `service` is as little as the service should be."""
+    """`owner` may do everything; `service` is as little as the service should be, `keeper` owns its tables."""
 
     port: int
     password_file: Path
@@ -97,7 +97,9 @@ def postgresql() -> Iterator[PostgresqlServer]:
         with _running(_as(user, server), {}, folder, stop=signal.SIGINT) as process:
             made = PostgresqlServer(port, password_file)
             _wait(process, lambda: _accepts(made))
-            _sql(made, f"CREATE ROLE service LOGIN CREATEDB PASSWORD '{password_file.read_text().strip()}'")
+            password = password_file.read_text().strip()
+            run_sql(made, f"CREATE ROLE service LOGIN CREATEDB PASSWORD '{password}'")
+            run_sql(made, f"CREATE ROLE keeper LOGIN PASSWORD '{password}'")
             yield made
 
 
@@ -105,11 +107,25 @@ def postgresql() -> Iterator[PostgresqlServer]:
 def new_database(server: PostgresqlServer) -> Iterator[str]:
     """The URL of an empty database of the role `service`'s own, dropped afterwards."""
     name = f"antin_{secrets.token_hex(6)}"
-    _sql(server, f"CREATE DATABASE {name} OWNER service")
+    run_sql(server, f"CREATE DATABASE {name} OWNER service")
     try:
         yield server.url(name)
     finally:
-        _sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+        run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def new_kept_database(server: PostgresqlServer) -> Iterator[str]:
+    """The same as docs/operations.md has it for production: the role `keeper` owns it and migrates, `service` reads and
+    writes rows and owns nothing."""
+    name = f"antin_{secrets.token_hex(6)}"
+    run_sql(server, f"CREATE DATABASE {name} OWNER keeper")
+    try:
+        rows = "ALTER DEFAULT PRIVILEGES GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO service"
+        run_sql(server, rows, role="keeper", database=name)
+        yield server.url(name)
+    finally:
+        run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def free_port() -> int:
@@ -119,11 +135,13 @@ def free_port() -> int:
         return port
 
 
-def _sql(server: PostgresqlServer, statement: str) -> None:
+def run_sql(
+    server: PostgresqlServer, statement: str, *, role: str = "owner", database: str = "postgres"
+) -> None:
     import psycopg
 
     with psycopg.connect(
-        host="127.0.0.1", port=server.port, user="owner", dbname="postgres", autocommit=True,
+        host="127.0.0.1", port=server.port, user=role, dbname=database, autocommit=True,
         password=server.password_file.read_text().strip(),
     ) as connection:  # fmt: skip
         connection.execute(statement.encode())
@@ -133,7 +151,7 @@ def _accepts(server: PostgresqlServer) -> bool:
     import psycopg
 
     try:
-        _sql(server, "SELECT 1")
+        run_sql(server, "SELECT 1")
     except psycopg.OperationalError:
         return False
     return True

@@ -132,14 +132,22 @@ TROUBLES: Mapping[str, Line] = {
     ),
     "not-migrated": Line(
         N_("Cấu trúc cơ sở dữ liệu chưa đúng với phiên bản này: %(detail)s"),
-        N_("Hãy khởi động dịch vụ: nó tự cập nhật cấu trúc. Nhớ sao lưu trước."),
+        N_("Nhớ sao lưu trước. Chạy antin migrate bằng vai sở hữu các bảng; vai của dịch vụ không được đổi cấu trúc."),
     ),
     "too-new": Line(
         N_("Cơ sở dữ liệu do phiên bản mới hơn của dịch vụ tạo ra: %(detail)s"), N_("Hãy cài phiên bản mới của dịch vụ.")
     ),
     "no-row-fence": Line(
-        N_("Hàng rào giữa các cơ quan trong PostgreSQL chưa có hiệu lực: %(detail)s"),
+        N_("Các bảng này của PostgreSQL chưa có hàng rào giữa các cơ quan: %(detail)s"),
+        N_("Có người đã đổi cấu trúc bằng tay. Hãy tìm xem ai, rồi bật lại row-level security cho các bảng đó."),
+    ),
+    "bypasses-row-fence": Line(
+        N_("Vai (role) mà dịch vụ dùng trong PostgreSQL vượt được hàng rào giữa các cơ quan: %(detail)s"),
         N_("Hãy cho dịch vụ dùng một vai (role) thường, không phải superuser và không có BYPASSRLS."),
+    ),
+    "owns-tables": Line(
+        N_("Vai (role) mà dịch vụ dùng sở hữu các bảng, nên gỡ được hàng rào giữa các cơ quan: %(detail)s"),
+        N_("Hãy để một vai khác sở hữu các bảng và chạy antin migrate; docs/operations.md chỉ cách làm."),
     ),
     "old-server": Line(
         N_("Máy chủ PostgreSQL quá cũ: %(detail)s"), N_("Hãy dùng PostgreSQL 15 trở lên.")

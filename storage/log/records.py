@@ -81,14 +81,12 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def records_about(session: Session, about: UUID) -> list[dict[str, Any]]:
-    """For the evidence bundle: what was recorded about a thing, in the order of the identifiers. Each with the exact
-    body, what opens its commitments, and its proof against the oldest checkpoint that covers it, if there is one yet."""
-    rows = list(
-        session.scalars(
-            select(AuditRecordRow).where(AuditRecordRow.about == about).order_by(AuditRecordRow.id)
-        )
-    )
+def records_about(session: Session, about: UUID, *, agency: UUID) -> list[dict[str, Any]]:
+    """For the evidence bundle: what an agency recorded about a thing, in the order of the identifiers. Each with the
+    exact body, what opens its commitments, and its proof against the oldest checkpoint that covers it, if there is one
+    yet. Over the whole service: a proof is made of the hashes of other agencies' records."""
+    ours = (AuditRecordRow.about == about) & (AuditRecordRow.agency == agency)
+    rows = list(session.scalars(select(AuditRecordRow).where(ours).order_by(AuditRecordRow.id)))
     details: dict[UUID, dict[str, dict[str, str]]] = {}
     for one in session.scalars(
         select(AuditDetailRow).where(AuditDetailRow.record.in_([row.id for row in rows]))

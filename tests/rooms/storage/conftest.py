@@ -18,6 +18,13 @@ def postgresql_server() -> Iterator[servers.PostgresqlServer]:
         yield server
 
 
+async def migrate(url: str, server: servers.PostgresqlServer) -> None:
+    """As the tables' owner does it."""
+    owner = Database(url, password_file=server.password_file, connections=1)
+    owner.migrate()
+    await owner.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     """Migrated and empty."""
@@ -26,7 +33,8 @@ async def db(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Da
             made = Database(f"sqlite:///{tmp_path / 'antin.sqlite'}")
         else:
             server = request.getfixturevalue("postgresql_server")
-            url = stack.enter_context(servers.new_database(server))
+            url = stack.enter_context(servers.new_kept_database(server))
+            await migrate(url.replace("//service@", "//keeper@"), server)
             made = Database(url, password_file=server.password_file)
         made.migrate()
         yield made

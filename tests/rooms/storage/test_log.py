@@ -177,10 +177,15 @@ async def test_every_record_has_its_proof(world: World, monkeypatch: pytest.Monk
     await world.tell(30)
     await world.tell(1, last)
     assert await world.sequencer.sequence() == 31
-    assert (await world.db.read(AGENCY, lambda s: records_about(s, last)))[0]["proof"] is None
+
+    async def told_of(about: UUID, agency: UUID = AGENCY) -> list[dict[str, Any]]:
+        return await world.db.read(WHOLE_SERVICE, lambda s: records_about(s, about, agency=agency))
+
+    assert [one["proof"] for one in await told_of(last)] == [None]
+    assert await told_of(last, uuid4()) == []
     await world.sequencer.run()
     for about in (first, last):
-        (told,) = await world.db.read(WHOLE_SERVICE, lambda s, about=about: records_about(s, about))  # type: ignore[misc]
+        (told,) = await told_of(about)
         proof = told["proof"]
         text = json.loads(proof["checkpoint"]["text"].split("\n", 1)[1])
         leaf = leaf_hash(told["body"].encode())
