@@ -41,7 +41,15 @@ T = TypeVar("T")
 SOON = timedelta(days=30)
 
 # What keeps the house, or a part of it, from being opened.
-FAULTS = (DatabaseUnavailable, StoreUnavailable, KeyUnavailable, KeyFileUnsafe, ArgumentError, OSError, ValueError)
+FAULTS = (
+    DatabaseUnavailable,
+    StoreUnavailable,
+    KeyUnavailable,
+    KeyFileUnsafe,
+    ArgumentError,
+    OSError,
+    ValueError,
+)
 
 
 class Checked(ObjectStore, Protocol):
