@@ -204,8 +204,15 @@ class Intake:
                     working_sha256=landed.sha256, size=landed.size, created_at=now, changed_at=now, version=1,
                 )
             )  # fmt: skip
-            facts = {"sha256": landed.sha256, "size": landed.size, "by": str(caller.id)}
-            personal = {"name": clean_name(arrival.name)}
+            facts = {
+                "sha256": landed.sha256, "size": landed.size, "by": str(caller.id),
+                "disclosure": arrival.disclosure.value, "code_sha256": self._codes.hash(code).hex(),
+            }  # fmt: skip
+            told = {
+                "name": clean_name(arrival.name), "subject": arrival.subject, "number": arrival.number,
+                "issuer": arrival.issuer or caller.agency_name,
+            }  # fmt: skip
+            personal = {name: value for name, value in told.items() if value is not None}
             record(
                 session, agency=caller.agency, kind="document.received", at=now, about=document, facts=facts,
                 personal=personal,

@@ -125,7 +125,8 @@ class Office:
 
         def work(session: Session) -> Agency:
             session.add(AgencyRow(agency=agency.id, name=name, short_name=short_name, created_at=now))
-            record(session, agency=agency.id, kind="agency.made", at=now, about=agency.id, facts={"by": by})
+            facts = {"by": by, "name": name, "short_name": short_name}
+            record(session, agency=agency.id, kind="agency.made", at=now, about=agency.id, facts=facts)
             return agency
 
         return await self._db.transact(WHOLE_SERVICE, work)
@@ -150,17 +151,11 @@ class Office:
                 raise NameTaken(person.login)
             session.add(
                 PersonRow(
-                    id=person.id,
-                    agency=agency,
-                    login=person.login,
-                    name=name,
-                    title=title,
-                    password_hash=hashed,
-                    failures=0,
-                    created_at=now,
+                    id=person.id, agency=agency, login=person.login, name=name, title=title, password_hash=hashed,
+                    failures=0, created_at=now,
                 )
-            )
-            _tell(session, person, "person.made", at=now, by=by)
+            )  # fmt: skip
+            _tell(session, person, "person.made", at=now, by=by, password=_committed(hashed))
             return person
 
         return await self._db.transact(WHOLE_SERVICE, work), password
@@ -175,7 +170,7 @@ class Office:
             row = _person_row(session, login)
             row.password_hash, row.failures, row.locked_until = hashed, 0, None
             session.execute(delete(SessionRow).where(SessionRow.person == row.id))
-            _tell(session, _person(row), "person.password-reset", at=now, by=by)
+            _tell(session, _person(row), "person.password-reset", at=now, by=by, password=_committed(hashed))
 
         await self._db.transact(WHOLE_SERVICE, work)
         return new
@@ -224,14 +219,11 @@ class Office:
             session.execute(delete(SessionRow).where(SessionRow.expires_at < now))
             session.add(
                 SessionRow(
-                    token_hash=_hash(token),
-                    agency=row.agency,
-                    person=row.id,
-                    created_at=now,
+                    token_hash=_hash(token), agency=row.agency, person=row.id, created_at=now,
                     expires_at=now + SESSION_LASTS,
                 )
-            )
-            _tell(session, _person(person), "person.logged-in", at=now, by="self")
+            )  # fmt: skip
+            _tell_of_log_in(session, _person(person), "person.logged-in", at=now, by="self")
 
         await self._db.transact(WHOLE_SERVICE, work)
         return token
@@ -276,7 +268,7 @@ class Office:
                     id=client.id, agency=agency, name=name, key_hash=_hash(key), scopes=sorted(scopes), created_at=now
                 )
             )  # fmt: skip
-            facts = {"scopes": sorted(scopes), "by": by, "name": name}
+            facts = {"scopes": sorted(scopes), "by": by, "name": name, "key_sha256": _hash(key).hex()}
             record(session, agency=agency, kind="client.made", at=now, about=client.id, facts=facts)
             return client
 
@@ -366,19 +358,25 @@ def _begin_log_in(session: Session, login: str, now: datetime) -> _LogIn | None:
 def _note_failure(session: Session, login: str, now: datetime) -> None:
     row = session.scalar(select(PersonRow).where(PersonRow.login == login))
     if row is not None:
-        _tell(session, _person(row), "person.log-in-refused", at=now, by="unknown")
+        _tell_of_log_in(session, _person(row), "person.log-in-refused", at=now, by="unknown")
 
 
-def _tell(session: Session, person: Person, kind: str, *, at: datetime, by: str) -> None:
+def _tell(session: Session, person: Person, kind: str, *, at: datetime, by: str, **facts: str) -> None:
     record(
-        session,
-        agency=person.agency,
-        kind=kind,
-        at=at,
-        about=person.id,
-        facts={"by": by},
-        personal={"login": person.login, "name": person.name},
-    )
+        session, agency=person.agency, kind=kind, at=at, about=person.id, facts={"by": by} | facts,
+        personal={"login": person.login, "name": person.name, "title": person.title},
+    )  # fmt: skip
+
+
+def _tell_of_log_in(session: Session, person: Person, kind: str, *, at: datetime, by: str) -> None:
+    """It changes nothing about the person, and there are many: what is recorded about a person stays short."""
+    facts = {"by": by, "person": str(person.id)}
+    record(session, agency=person.agency, kind=kind, at=at, facts=facts, personal={"login": person.login})
+
+
+def _committed(password_hash: str) -> str:
+    """What a record says of a password: the salted hash's own hash, so that nobody changes it unseen."""
+    return hashlib.sha256(password_hash.encode()).hexdigest()
 
 
 def _person_row(session: Session, login: str) -> PersonRow:

@@ -205,6 +205,8 @@ class Progress:
             facts = {
                 "request": str(held.id), "sha256": done.sha256, "level": done.reached.value, "key": row.key,
                 "caller": str(held.caller), "intent": str(held.intent.id) if held.intent else "",
+                "size": done.size, "revision": done.revision, "evidence": [sha256 for _, sha256 in evidence],
+                "signature_sha256": _sha256(held.intent.signature if held.intent else None),
             }  # fmt: skip
             record(
                 session,
@@ -232,7 +234,9 @@ class Progress:
             row = self._mine(session, held)
             _add_rendition(session, held, RenditionKind.AUGMENTED, done.sha256, done.size, now)
             row.reached, row.judgement = done.reached.value, done.judgement
-            facts = {"request": str(held.id), "sha256": done.sha256, "level": done.reached.value}
+            facts = {
+                "request": str(held.id), "sha256": done.sha256, "level": done.reached.value, "size": done.size
+            }  # fmt: skip
             record(
                 session,
                 agency=held.agency,
@@ -280,7 +284,11 @@ class Progress:
 
         def work(session: Session) -> None:
             self._mine(session, held)
-            _add_evidence(session, held, kept, now)
+            if new := _add_evidence(session, held, kept, now):
+                facts = {"request": str(held.id), "evidence": new}
+                record(
+                    session, agency=held.agency, kind="signature.evidence-kept", at=now, about=held.document, facts=facts
+                )  # fmt: skip
 
         await self._db.transact(held.agency, work)
 
@@ -309,16 +317,24 @@ class Progress:
         )
 
 
-def _add_evidence(session: Session, held: Held, kept: Sequence[tuple[str, str]], now: datetime) -> None:
+def _sha256(signature: bytes | None) -> str:
+    return hashlib.sha256(signature).hexdigest() if signature is not None else ""
+
+
+def _add_evidence(session: Session, held: Held, kept: Sequence[tuple[str, str]], now: datetime) -> list[str]:
+    """What was not named yet."""
+    new: list[str] = []
     have = set(session.scalars(select(EvidenceRow.sha256).where(EvidenceRow.request == held.id)))
     for kind, sha256 in kept:
         if sha256 not in have:
             have.add(sha256)
+            new.append(sha256)
             session.add(
                 EvidenceRow(
                     id=uuid7(now), agency=held.agency, request=held.id, kind=kind, sha256=sha256, created_at=now
                 )
             )  # fmt: skip
+    return new
 
 
 def _add_rendition(

@@ -32,6 +32,7 @@ from documents.wish import SignWish, wish_from_stored, wish_to_stored
 from signing.prepared import PreparedSignature
 from signing.profile import Level
 from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable
+from storage.log.records import record
 from storage.schema import (
     DocumentRow,
     IntentRow,
@@ -236,9 +237,10 @@ class Requests:
         answered = intent is not None and (intent.signature is not None or intent.state == "OPEN")
         if answered or not (expired or row.caller == caller.id):
             return False
-        end_request(
-            session, row, RequestState.EXPIRED, now, {"code": "superseded" if not expired else "expired"}
-        )
+        code = "superseded" if not expired else "expired"
+        end_request(session, row, RequestState.EXPIRED, now, {"code": code})
+        facts = {"request": str(row.id), "state": RequestState.EXPIRED.value, "code": code}
+        record(session, agency=row.agency, kind="signature.ended", at=now, about=row.document, facts=facts)
         return True
 
     @asynccontextmanager

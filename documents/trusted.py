@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from signing.trust.anchors import Anchor, CannotLoad, TrustSnapshot, Use, describe
 from storage.database import WHOLE_SERVICE, Database
 from storage.identifiers import uuid7
-from storage.log.records import record
+from storage.log.records import record, rfc3339
 from storage.schema import SERVICE, TrustAnchorRow
 
 
@@ -67,9 +67,10 @@ class Trusted:
         def work(session: Session) -> None:
             if _row(session, fingerprint) is not None:
                 return
+            id = uuid7(now)
             session.add(
                 TrustAnchorRow(
-                    id=uuid7(now), agency=SERVICE, certificate=anchor.certificate, uses=sorted(anchor.uses),
+                    id=id, agency=SERVICE, certificate=anchor.certificate, uses=sorted(anchor.uses),
                     since=anchor.since, until=anchor.until, demonstration=anchor.demonstration,
                     provenance=anchor.provenance, confirmed_by=confirmed_by, added_at=now,
                 )
@@ -77,8 +78,10 @@ class Trusted:
             facts = {
                 "fingerprint": fingerprint, "uses": sorted(anchor.uses), "by": confirmed_by,
                 "demonstration": anchor.demonstration, "provenance": anchor.provenance,
+                "since": rfc3339(anchor.since) if anchor.since else None,
+                "until": rfc3339(anchor.until) if anchor.until else None,
             }  # fmt: skip
-            record(session, agency=SERVICE, kind="trust.added", at=now, facts=facts)
+            record(session, agency=SERVICE, kind="trust.added", at=now, about=id, facts=facts)
 
         await self._db.transact(WHOLE_SERVICE, work)
         await self.reload()
@@ -98,6 +101,7 @@ class Trusted:
                 agency=SERVICE,
                 kind="trust.removed",
                 at=now,
+                about=row.id,
                 facts={"fingerprint": fingerprint, "by": by},
             )
 
