@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
 from documents import resumable
@@ -327,6 +328,10 @@ async def test_killed_between_document_and_its_note_there_is_one_document(api: A
     assert len(api.left_behind()) == 1
 
 
+def _scalar(session: Session, *, asked: Select[int]) -> int | None:
+    return session.scalar(asked)
+
+
 async def test_the_sweep_takes_what_is_over_and_nothing_that_goes_on(api: Api) -> None:
     paper, uploads = letter(), api.rooms.uploads
     address = await begin(api, len(paper))
@@ -342,12 +347,8 @@ async def test_the_sweep_takes_what_is_over_and_nothing_that_goes_on(api: Api) -
     await uploads._db.transact(WHOLE_SERVICE, partial(forget_expired, now=tomorrow))
     told(await api.http.get(address), 404, "no-such-upload")
     for table in (UploadRow, UploadPartRow):
-        assert (
-            await uploads._db.read(
-                WHOLE_SERVICE, lambda s, t=table: s.scalar(select(func.count()).select_from(t))
-            )
-            == 0
-        )  # type: ignore[misc]
+        counted = select(func.count()).select_from(table)
+        assert await uploads._db.read(WHOLE_SERVICE, partial(_scalar, asked=counted)) == 0
     sweeping = Sweeping(uploads._db, uploads._store, None, None, lambda: tomorrow)  # type: ignore[arg-type]
     assert await sweeping.clear() == 2
     assert api.left_behind() == []

@@ -22,7 +22,8 @@ MACHINERY = re.compile(r"Retry-After|Idempotency|API|ETag|\bbyte\b|Authorization
 # Only programs are told these: no page leads there.
 FOR_PROGRAMS = {
     "not-logged-in", "not-allowed", "no-such-person", "other-body", "answer-refused", "bad-length", "bad-form", "changed",
-    "bad-idempotency-key", "bad-range", "incomplete",
+    "bad-idempotency-key", "bad-range", "incomplete", "upload-version", "bad-checksum", "no-such-upload", "wrong-offset",
+    "past-the-end", "checksum-differs", "upload-unfinished", "too-many-uploads",
 }  # fmt: skip
 
 
