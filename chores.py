@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ def _append(folder: Path, signed: SignedCheckpoint) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     at = signed.checkpoint
     file = folder / f"{at.generation:06}-{at.size:012}.checkpoint"
-    new = file.with_suffix(".new")
+    new = folder / f".{file.name}.{secrets.token_hex(8)}"  # two processes may take the same one there
     with new.open("wb") as out:
         out.write(signed.to_stored())
         out.flush()

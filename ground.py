@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from catalogue import N_
 from documents.rooms import Limits
 from settings import Settings
 from signing.timestamping.clock import ClockGuard, steady_clock
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from storage.minio_store import MinioStore
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+HALF_RESTORED = "half-restored"  # its mark in a home
 JOB_VERSION = "1"  # names the form of the stored work (P6)
 
 
@@ -36,6 +38,24 @@ class Times:
 
     wall: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     monotonic: Callable[[], float] = steady_clock
+
+
+class HalfRestored(Exception):
+    """A restore into this home did not come to its end."""
+
+    sentence = N_(
+        "Việc khôi phục bản sao lưu %(name)s vào đây chưa xong: hãy xóa thư mục này và cơ sở dữ liệu, rồi khôi phục lại."
+    )
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def refuse_half_restored(home: Path) -> None:
+    """Its facts would go on where they ended, and use numbers again. Raises HalfRestored."""
+    if (home / HALF_RESTORED).exists():
+        raise HalfRestored((home / HALF_RESTORED).read_text().strip())
 
 
 @contextmanager

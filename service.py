@@ -193,6 +193,7 @@ async def open_house(
     """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here;
     `furnished`: in development an empty home gets an authority, people and a sample.
     Raises DatabaseUnavailable, StoreUnavailable, KeyUnavailable, WillNotStart."""
+    ground.refuse_half_restored(settings.home)
     async with AsyncExitStack() as stack:
         demonstration = None
         if furnished and not settings.production:

@@ -16,6 +16,7 @@ import typer
 
 from catalogue import N_
 from cli import DONE, Refused, Roof, words
+from commands.backup import add_backup_commands
 from commands.keys import keys_commands
 from commands.showing import (
     AsJson,
@@ -47,6 +48,7 @@ def add_operator_commands(app: typer.Typer, roof: Roof) -> None:
     app.add_typer(_clients(roof), name="clients")
     app.add_typer(trust_commands(roof), name="trust")
     app.add_typer(audit_commands(roof), name="audit")
+    add_backup_commands(app, roof)
 
 
 def _agencies(roof: Roof) -> typer.Typer:

@@ -8,6 +8,7 @@ time-stamp authority, SQLite, a folder store, a steerable clock), and looks whet
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -38,6 +39,7 @@ from signing.trust.anchors import Anchor
 from signing.verification.report import Verdict
 from storage.database import WHOLE_SERVICE, Database
 from storage.identifiers import uuid7
+from storage.log.check import Fault
 from storage.log.check import check as check_log
 from storage.log.checkpoints import SignedCheckpoint
 from storage.schema import (
@@ -207,12 +209,15 @@ class House:
     async def facts(self, work: Callable[[Session], Any]) -> Any:
         return await self.opened.db.read(WHOLE_SERVICE, work)
 
-    async def check(self, *, recovered: bool = True) -> None:
-        """Raises AssertionError. `recovered`: whether recovery has run, so that nothing is left in between."""
-        await check_home(self.settings, self.opened, recovered=recovered)
+    async def check(self, *, recovered: bool = True, restored: bool = False) -> None:
+        """Raises AssertionError. `recovered`: whether recovery has run, so that nothing is left in between. `restored`: a
+        restore lost the end of the log, and said so."""
+        await check_home(self.settings, self.opened, recovered=recovered, restored=restored)
 
 
-async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -> None:
+async def check_home(
+    settings: Settings, house: OpenHouse, *, recovered: bool, restored: bool = False
+) -> None:
     store, db = house.store, house.db
     facts = await db.read(WHOLE_SERVICE, _facts)
     # Every kept signed file verifies, as a stranger would see it.
@@ -225,7 +230,8 @@ async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -
         SignedCheckpoint.from_stored(one.read_bytes())
         for one in sorted(settings.checkpoints.glob("*.checkpoint"))
     ]
-    assert await db.read(WHOLE_SERVICE, lambda s: check_log(s, known=known)) == []
+    findings = await db.read(WHOLE_SERVICE, lambda s: check_log(s, known=known))
+    assert [one for one in findings if not (restored and one.fault is Fault.NOT_IN_BACKUP)] == []
     # Every object that is named is kept, and locked for a first while (P2).
     for name in facts.named:
         locked = (await store.kept.stat(name)).retain_until
@@ -237,7 +243,7 @@ async def check_home(settings: Settings, house: OpenHouse, *, recovered: bool) -
     for one in delivered:
         assert facts.external(one) or uses[one.id].result in {SIGNED, None}
         assert facts.external(one) or uses[one.id].to_sign_sha256 == one.digest
-    of_documents = {one.id for one in facts.intents}
+    of_documents = {one.id for one in facts.intents} | facts.lost
     for use in uses.values():
         assert use.intent in of_documents or use.key in OF_THE_SERVICE, "the token was used without an intent"
     if not recovered:
@@ -261,6 +267,7 @@ class _Facts:
     named: set[KeptName]
     intents: list[IntentRow]
     requests: dict[UUID, SigningRequestRow]
+    lost: set[UUID]  # intents that a restore found in the use log alone
 
     def external(self, intent: IntentRow) -> bool:
         return self.requests[intent.request].wish["certificate"] is not None
@@ -275,8 +282,14 @@ def _facts(session: Session) -> _Facts:
     documents = [one for one in session.scalars(select(DocumentRow)) if one.id in signed]
     intents = list(session.scalars(select(IntentRow)))
     assert session.scalar(select(AuditRecordRow.id).limit(1)) is not None
+    bodies = [json.loads(one) for one in session.scalars(select(AuditRecordRow.body))]
+    lost = {
+        UUID(one["facts"]["intent"])
+        for one in bodies
+        if one["kind"] == "signature.attempt-ended" and one["facts"]["why"] == "restored"
+    }
     session.expunge_all()
-    return _Facts(documents, named, intents, requests)
+    return _Facts(documents, named, intents, requests, lost)
 
 
 @asynccontextmanager
