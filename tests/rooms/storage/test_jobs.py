@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import make_url, text
 
 from storage.database import DatabaseUnavailable
-from storage.jobs import Jobs
+from storage.jobs import SET_ASIDE_AFTER, Jobs, look
 from storage.jobs_database import JobsDatabase
 from tests import servers
 from tests.steering import SteerableClock
@@ -28,8 +28,8 @@ class Place:
         self.calls: list[dict[str, str]] = []
         self.started: list[Jobs] = []
 
-    def jobs(self, version: str = "1") -> Jobs:
-        return Jobs(self.url, version, clock=self.clock, password_file=self.password_file)
+    def jobs(self, version: str = "1", *, older: Sequence[str] = ()) -> Jobs:
+        return Jobs(self.url, version, clock=self.clock, password_file=self.password_file, older=older)
 
     async def start(self, jobs: Jobs) -> Jobs:
         await jobs.start()
@@ -74,7 +74,7 @@ async def test_a_job_is_asked_again_at_the_time_it_gives(place: Place) -> None:
     while (await jobs.counts())["jobs_running"]:
         await asyncio.sleep(0.05)
     assert await jobs.counts() == {
-        "jobs_waiting": 0, "jobs_running": 0, "jobs_failed": 0, "jobs_failures": 0
+        "jobs_started": 1, "jobs_waiting": 0, "jobs_running": 0, "jobs_failed": 0, "jobs_failures": 0
     }  # fmt: skip
 
 
@@ -130,6 +130,75 @@ async def test_what_waits_survives_an_upgrade(place: Place) -> None:
     assert sorted(int(one["n"]) for one in place.calls) == list(range(12))
 
 
+async def test_an_upgrade_with_a_hundred_jobs_waiting_strands_none(place: Place) -> None:
+    """P6: another form of the stored work. What waits, what is due and what was in hand goes over to it."""
+
+    async def waits(input: dict[str, str]) -> datetime | None:
+        return place.clock() + timedelta(days=1)
+
+    async def ends(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        return None
+
+    old = place.jobs()
+    old.handle("renew", waits)
+    await old.start()
+    await asyncio.gather(*(old.enqueue("renew", uuid4(), {"n": str(n)}) for n in range(100)))
+    async with asyncio.timeout(60):
+        while (await old.counts())["jobs_running"] or (await old.counts())["jobs_waiting"] != 100:
+            await asyncio.sleep(0.05)
+    await old.stop()
+    strange = place.jobs("3")
+    strange.handle("renew", ends)
+    await strange.start()
+    told = [(one.code, one.detail) for one in await strange.problems()]
+    await strange.stop()
+    assert told == [("jobs-of-another-form", "100")]
+    new = place.jobs("2", older=["1"])
+    new.handle("renew", ends)
+    await place.start(new)
+    assert await new.problems() == []
+    place.clock.move(timedelta(days=1, seconds=1))
+    await new.hurry()
+    await place.until(100)
+    assert sorted(int(one["n"]) for one in place.calls) == list(range(100))
+
+
+async def test_what_fails_again_and_again_is_set_aside_with_its_reason(place: Place) -> None:
+    async def fails(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        raise RuntimeError("the page tree bites its tail")
+
+    jobs, one = place.jobs(), uuid4()
+    jobs.handle("poison", fails)
+    await place.start(jobs)
+    await jobs.enqueue("poison", one, {})
+    for count in range(1, SET_ASIDE_AFTER + 1):
+        await place.until(count)
+        async with asyncio.timeout(30):
+            while (await jobs.counts())["jobs_running"]:
+                await asyncio.sleep(0.05)
+        place.clock.move(timedelta(hours=1))
+        await jobs.hurry()
+    counts = await jobs.counts()
+    assert (counts["jobs_failed"], counts["jobs_waiting"]) == (1, 0)
+    told = await jobs.problems()
+    why = "RuntimeError: the page tree bites its tail"
+    assert [(found.code, found.stops) for found in told] == [("jobs-set-aside", False)]
+    assert told[0].detail == f"poison/{one}/{SET_ASIDE_AFTER}: {why}"
+    # As `antin doctor` sees it, beside the service.
+    assert look(place.url, ["1"], password_file=place.password_file) == told
+
+
+async def test_that_nobody_does_the_waiting_work_is_told(place: Place) -> None:
+    assert [one.code for one in look(place.url, ["1"], password_file=place.password_file)] == ["jobs-away"]
+    jobs = place.jobs()
+    await place.start(jobs)
+    assert look(place.url, ["1"], password_file=place.password_file) == []
+    await jobs.stop()
+    assert [one.code for one in look(place.url, ["1"], password_file=place.password_file)] == ["jobs-away"]
+
+
 async def test_a_handler_that_fails_is_asked_again(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     async def fails_first(input: dict[str, str]) -> datetime | None:
         place.calls.append(input)
@@ -161,6 +230,9 @@ async def test_work_of_every_minute_goes_on_though_it_fails(place: Place) -> Non
     await place.start(jobs)
     await place.until(3)
     assert (await jobs.counts())["jobs_failures"] >= 2
+    assert [(one.code, one.detail) for one in await jobs.problems()] == [
+        ("sweep-fails", "sweep: RuntimeError: once more")
+    ]
 
 
 async def test_it_starts_again_after_it_stopped(place: Place) -> None:
@@ -233,7 +305,12 @@ async def test_work_of_every_minute_does_not_wait_for_the_engine(sqlite_url: str
     async with asyncio.timeout(30):
         await done.wait()
     assert not second.started
+    assert (await second.counts())["jobs_started"] == 0
+    told = await second.problems()
+    assert [(one.code, one.stops) for one in told] == [("jobs-away", False)]
+    assert "other jobs already" in told[0].detail
     await first.stop()
     await second._try()  # as every minute
     assert second.started
+    assert await second.problems() == []
     await second.stop()
