@@ -13,8 +13,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +36,8 @@ LARGEST_TABLE_OFFSET = 9_999_999_999  # ten digits
 
 _MENDED_IN_SILENCE = ("(trailer,", "(xref table,", "(xref stream,")
 _START = re.compile(rb"startxref\s*(\d+)")
+NEAR = 4096  # bytes in which a stream's dictionary ends, or else it is looked through to its end
+_STREAM = re.compile(rb">>[\x00\t\n\x0c\r ]*stream\r?\n")
 _BEFORE = 24  # bytes before the R of a reference in which its numbers stand
 # A single letter is looked for at the speed of memory; what stands before it is looked at where there is one.
 _REFERRING = re.compile(rb"R(?<=(.{%d})[\x00\t\n\x0c\r ]R)" % _BEFORE, re.DOTALL)
@@ -113,7 +116,7 @@ def open_for_update(path: Path, password: str | None = None) -> Opened:
             not sound
             or previous is None
             or _size_too_small(pdf, entries)
-            or bool(_told_wrong(bytes_at, entries) - _of_sections(pdf, bytes_at, previous))
+            or _is_misplaced(pdf, bytes_at, entries, previous)
         )
         if whole:
             pdf.close()
@@ -222,12 +225,21 @@ def _told_wrong(
     return wrong
 
 
-def _of_sections(pdf: pikepdf.Pdf, bytes_at: BytesAt, newest: Section) -> set[tuple[int, int]]:
-    """The newest cross-reference streams, a hybrid file's among them: what they say of themselves nobody reads."""
+def _is_misplaced(
+    pdf: pikepdf.Pdf,
+    bytes_at: BytesAt,
+    entries: Mapping[tuple[int, int], pikepdf.XrefEntry],
+    newest: Section,
+) -> bool:
+    """Whether any object is, but the newest cross-reference streams (a hybrid file has one beside its table): what they
+    say of themselves nobody reads."""
+    wrong = _told_wrong(bytes_at, entries)
+    if not wrong:
+        return False
     hidden = pdf.trailer.get("/XRefStm")
     starts = [newest.start, hidden] if isinstance(hidden, int) and hidden >= 0 else [newest.start]
     found = (OBJECT.match(bytes_at(start, 40)) for start in starts)
-    return {(int(one[1]), int(one[2])) for one in found if one}
+    return bool(wrong - {(int(one[1]), int(one[2])) for one in found if one})
 
 
 def _place(entry: pikepdf.XrefEntry) -> Place:
@@ -285,8 +297,9 @@ def _next_number(pdf: pikepdf.Pdf, source: Source, size: int, *, sound: bool) ->
 def _referred(source: Source, size: int, least: int) -> set[int]:
     """Every number from `least` on that something in the file refers to, or seems to."""
     found: set[int] = set()
-    for begin in range(0, size, SCANNED):
-        found |= _numbers(source.bytes_at(begin, SCANNED + 2 * _BEFORE), least)
+    for begin, end in _outside_streams(source, size):
+        for at in range(begin, end, SCANNED):
+            found |= _numbers(source.bytes_at(at, min(SCANNED, end - at) + 2 * _BEFORE), least)
     for holder in {place[0] for place in source.places.values() if isinstance(place, tuple)}:
         with contextlib.suppress(
             pikepdf.PikepdfError, ValueError, RuntimeError
@@ -295,6 +308,17 @@ def _referred(source: Source, size: int, least: int) -> set[int]:
             if isinstance(stream, pikepdf.Stream):
                 found |= _numbers(b" " * _BEFORE + stream.read_bytes(), least)
     return found
+
+
+def _outside_streams(source: Source, size: int) -> Iterator[tuple[int, int]]:
+    """Begin and end of the parts in which references may stand: the insides of large streams are left out."""
+    begin = 0
+    starts = sorted(place for place in source.places.values() if isinstance(place, int) and place < size)
+    for start, following in pairwise([*starts, size]):
+        if following - start > 4 * NEAR and (stream := _STREAM.search(source.bytes_at(start, NEAR))):
+            yield begin, start + stream.end()
+            begin = following - NEAR  # behind a stream a table and its trailer may stand
+    yield begin, size
 
 
 def _numbers(data: bytes, least: int) -> set[int]:

@@ -28,6 +28,7 @@ from tests.rooms.signing.kinds import hybrid
 from tests.rooms.signing.pens import (
     CATALOG,
     FONT,
+    SHOWN,
     TREE,
     make,
     page,
@@ -248,6 +249,18 @@ def test_what_led_nowhere_leads_nowhere(reference: bytes, streams: bool, tmp_pat
     size = int(re.findall(rb"/Size (\d+)", paper)[-1])
     nowhere = b" ".join(reference % number for number in range(size, size + 8, 2))
     pen().signed(paper.replace(room, nowhere.ljust(len(room))), tmp_path)
+
+
+@pytest.mark.parametrize("at", ["behind", "trailer"])
+def test_what_led_nowhere_from_behind_a_large_stream(at: str, tmp_path: Path) -> None:
+    large = stream(SHOWN + b" " * 400_000)
+    behind, trailer = b"[7 0 R]" if at == "behind" else b"[]", b"/Root 1 0 R"
+    bodies = (CATALOG.replace(b">>", b"/A 6 0 R>>"), TREE, page(), large, FONT, behind)
+    for paper in (
+        written(*bodies, trailer=trailer + (b"/K 7 0 R" if at == "trailer" else b"")),
+        written(*bodies[:3], FONT, FONT, behind, large, trailer=trailer + b"/K 8 0 R"),
+    ):
+        pen().signed(paper, tmp_path)
 
 
 # -- damage
