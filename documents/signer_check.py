@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from hsm.key import KeyDescription, Mechanism, Purpose, Refusal
+from hsm.key import KeyDescription, Mechanism, NoSuchKey, Purpose, Refusal
 from hsm.mechanisms import UnsupportedKey, mechanisms_of
 from signing.longterm import Material
 from signing.timestamping.token import NotAToken, read_token
@@ -68,11 +68,12 @@ class SignerOf:
 
     @staticmethod
     def holding(key: KeyDescription, mechanism: Mechanism | None, *, agency: UUID, who: UUID) -> SignerOf:
-        """Signing and seal keys only (K1), of the own agency, for who may use them (K2). Raises KeyRefused."""
+        """Signing and seal keys only (K1), of the own agency, for who may use them (K2). Raises NoSuchKey for another
+        agency's, as for one that is not there (P3); KeyRefused."""
+        if key.agency != agency:
+            raise NoSuchKey(key.name)
         if key.purpose not in {Purpose.SIGNING, Purpose.SEAL}:
             raise KeyRefused(Refusal.WRONG_PURPOSE, key.name)
-        if key.agency != agency:
-            raise KeyRefused(Refusal.WRONG_AGENCY, key.name)
         if not key.may_be_used_by(who):
             raise KeyRefused(Refusal.NOT_THE_HOLDER, key.name)
         if mechanism is None and not key.mechanisms:

@@ -116,8 +116,8 @@ def new_database(server: PostgresqlServer) -> Iterator[str]:
 
 @contextmanager
 def new_kept_database(server: PostgresqlServer) -> Iterator[str]:
-    """The same as docs/operations.md has it for production: the role `keeper` owns it and migrates, `service` reads and
-    writes rows and owns nothing."""
+    """The same as docs/operations.md has it for production: the role `keeper` owns it and has migrated it, `service` reads
+    and writes rows and owns nothing."""
     name = f"antin_{secrets.token_hex(6)}"
     run_sql(server, f"CREATE DATABASE {name} OWNER keeper")
     try:

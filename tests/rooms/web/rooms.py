@@ -72,6 +72,8 @@ class Wishes:
     limits: Limits = LIMITS
     authority: TimestampSource | None = None
     troubles: list[Trouble] = field(default_factory=list)
+    database: str = ""  # a URL; SQLite in the folder unless given
+    password_file: Path | None = None
 
 
 def certificate_for(key: ec.EllipticCurvePrivateKey, name: str) -> bytes:
@@ -88,7 +90,9 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
         return datetime.now(UTC)
 
     folder = wishes.folder
-    db = Database(f"sqlite:///{folder / 'antin.sqlite'}")
+    db = Database(
+        wishes.database or f"sqlite:///{folder / 'antin.sqlite'}", password_file=wishes.password_file
+    )
     db.migrate()
     store = FolderStore(folder / "store")
     seal = Sealer(folder / "seal.key")
