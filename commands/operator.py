@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+import ground
 from catalogue import N_
 from cli import DONE, Refused, Roof, words
 from commands.backup import add_backup_commands
@@ -49,6 +50,21 @@ def add_operator_commands(app: typer.Typer, roof: Roof) -> None:
     app.add_typer(trust_commands(roof), name="trust")
     app.add_typer(audit_commands(roof), name="audit")
     add_backup_commands(app, roof)
+
+    @app.command(help="Cập nhật cấu trúc cơ sở dữ liệu. / Brings the database's schema up to date.")
+    def migrate(as_json: AsJson = False) -> int:
+        return asyncio.run(migrate_schema(roof, as_json=as_json))
+
+
+async def migrate_schema(roof: Roof, *, as_json: bool) -> int:
+    """As the role that owns the tables, where the service's own may not."""
+    db = ground.database(roof.settings)
+    try:
+        await asyncio.to_thread(db.migrate)
+    finally:
+        await db.close()
+    said = words(N_("Cấu trúc cơ sở dữ liệu đã đúng với phiên bản này."))
+    return show_done({"migrated": True}, said, as_json=as_json)
 
 
 def _agencies(roof: Roof) -> typer.Typer:
