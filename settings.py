@@ -79,7 +79,9 @@ class Settings(BaseSettings):
     allow_javascript: bool = Field(False, description="Sign PDFs that contain JavaScript")
     allow_embedded_files: bool = Field(True, description="Sign PDFs that contain embedded files")
     requests_per_minute: int = Field(600, ge=1, description="Per API client or address")
-    workers: int = Field(2, ge=1, description="Child processes that read PDF files")
+    workers: int = Field(
+        2, ge=1, description="Child processes that read PDF files; one more keeps signing and verifying apart"
+    )
 
     log_level: str = Field("info", description="debug, info, warning, error")
 

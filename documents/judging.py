@@ -32,7 +32,7 @@ class Judging:
         self._remembered: OrderedDict[tuple[str, str], Report] = OrderedDict()
 
     async def of_stranger(self, path: Path, *, name: str, sha256: str, password: str | None = None) -> Report:
-        """Judges now. Total: raises nothing for what is in the file."""
+        """Judges now. Total: raises nothing for what is in the file; WorkshopBusy."""
         question = Question(
             name=name, sha256=sha256, trust=self._trust(), policy=load_policy("vn-official"), at=self._clock(),
             time_source=TimeSource.NOW, password=password,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -59,17 +59,19 @@ class Previews:
     async def size(self, caller: Caller, document: Document, page: int) -> tuple[float, float]:
         """Width and height in points of a page (from 1) as it is shown. Raises PreviewUnavailable, NoSuchDocument."""
         async with self._documents.open(caller, document) as path:
-            wide, high = await self._look(page_size, path, page)
+            wide, high = await self._look(self._workshop.run, page_size, path, page)
         return wide, high
 
     async def render(self, path: Path, page: int, *, width: int) -> bytes:
         """PNG, without the cache. Raises PreviewUnavailable."""
-        picture: bytes = await self._look(render_page, path, page, _rounded(width))
+        picture: bytes = await self._look(self._workshop.run_beside, render_page, path, page, _rounded(width))
         return picture
 
-    async def _look(self, function: Callable[..., Any], *args: Any) -> Any:
+    async def _look(
+        self, run: Callable[..., Awaitable[Any]], function: Callable[..., Any], *args: Any
+    ) -> Any:
         try:
-            return await self._workshop.run(function, *args, seconds=SECONDS, memory=MEMORY)
+            return await run(function, *args, seconds=SECONDS, memory=MEMORY)
         except NeedsPassword as why:
             raise PreviewUnavailable("password") from why
         except Unreadable as why:

@@ -4,7 +4,10 @@
   opened as values only (`signing/parcels.py`).
 - A call that takes too long, or is given up by its caller, ends its child; the next call gets a fresh one, forked in
   a few milliseconds from a template that has everything imported.
-- As many calls at once as there are workers; others wait in order. All from one event loop.
+- Two kinds of work, `run` (what a signature waits for) and `run_beside` (judging, pictures), of each as many calls at
+  once as there are workers; others wait in order. There is a place more than workers, so neither kind ever takes the last
+  one from the other: who saturates verification stops no signature, and the other way round.
+- All from one event loop.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from signing.parcels import InChild, NotAValue, open_value, pack_order
 from signing.workshop_child import ANSWER, MESSAGE_LIMIT, NO_MEMORY, ORDER, RAISED
 
 ANSWER_LIMIT = 64 << 20  # bytes
+MOST_WAITING = 64  # calls of `run_beside`; those of `run` are bounded at the doors (`web/limits.py`)
+WAIT_FOR_A_PLACE = 5.0  # seconds, said to whoever finds none
 START_SECONDS = 30.0
 END_SECONDS = 5.0
 
@@ -39,15 +44,23 @@ class WorkshopFailed(Exception):
         self.why, self.detail = why, detail
 
 
+class WorkshopBusy(Exception):
+    """As many wait as may: nothing was done. `retry_after` in seconds."""
+
+    retry_after = WAIT_FOR_A_PLACE
+
+
 class Workshop:
     """`confined`: whether children run under the filter of system calls; known once it has started."""
 
     def __init__(self, workers: int) -> None:
         self.confined = False
-        self._places: asyncio.Queue[_Place] = asyncio.Queue()
-        for _ in range(max(1, workers)):
+        # The last one used is taken first: a child that is not needed is not made.
+        self._places: asyncio.Queue[_Place] = asyncio.LifoQueue()
+        for _ in range(max(1, workers) + 1):
             self._places.put_nowait(_Place())
-        self._workers = max(1, workers)
+        self._signing, self._beside = (asyncio.Semaphore(max(1, workers)) for _ in range(2))
+        self._waiting = 0
         self._template: _Template | None = None
         self._starting = asyncio.Lock()
         self._closed = False
@@ -72,6 +85,29 @@ class Workshop:
         top of what the child has. `seconds` run from its start, not from ours. Raises WorkshopFailed, and whatever
         `function` raises."""
         order = pack_order(function, args, more)
+        async with self._signing:
+            return await self._run_somewhere(order, memory, seconds, function)
+
+    async def run_beside(
+        self, function: Callable[..., Any], *args: Any, seconds: float, memory: int, **more: Any
+    ) -> Any:
+        """The same for work that no signature waits for. Raises WorkshopBusy besides."""
+        order = pack_order(function, args, more)
+        if self._beside.locked() and self._waiting >= MOST_WAITING:
+            raise WorkshopBusy
+        self._waiting += 1
+        try:
+            await self._beside.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._run_somewhere(order, memory, seconds, function)
+        finally:
+            self._beside.release()
+
+    async def _run_somewhere(
+        self, order: bytes, memory: int, seconds: float, function: Callable[..., Any]
+    ) -> Any:
         place = await self._places.get()
         try:
             return await self._run(place, ORDER.pack(len(order), memory) + order, seconds, function)
@@ -90,8 +126,8 @@ class Workshop:
             template, self._template = self._template, None
             if template is not None:
                 await template.end()
-        for _ in range(self._places.qsize()):
-            place = self._places.get_nowait()
+        idle = [self._places.get_nowait() for _ in range(self._places.qsize())]
+        for place in idle:
             place.end()
             self._places.put_nowait(place)
 

@@ -28,7 +28,7 @@ from web.api.schema import TAGS, finish
 from web.arriving import JSON_LIMIT, PIECE_WITHIN, SMALL, media_type
 from web.bad_request import BadRequest, Fault
 from web.door import Door, Porter
-from web.limits import Places, RateLimits
+from web.limits import VERIFICATIONS_AT_ONCE, Places, RateLimits
 from web.metrics import Metrics
 from web.punctual import Punctual
 
@@ -67,9 +67,12 @@ def build(
         async with open_rooms() as rooms:
             app.state.rooms = rooms
             app.state.readiness = Readiness()
+            signatures = rooms.limits.signatures_at_once
             app.state.porter = Porter(
                 rates=RateLimits(rooms.limits.requests_per_minute),
-                signing=Places(rooms.limits.signatures_at_once),
+                # However many one caller has, the last quarter is left to others.
+                signing=Places(signatures, each=signatures - signatures // 4),
+                verifying=Places(SERVER["limit_concurrency"], each=VERIFICATIONS_AT_ONCE),
                 metrics=Metrics(),
                 log=AccessLog(write_log),
                 piece_within=piece_within,

@@ -28,6 +28,7 @@ class Fault(StrEnum):
     BAD_CHECKSUM = "bad-checksum"
     BAD_RANGE = "bad-range"
     TOO_MANY_REQUESTS = "too-many-requests"
+    TOO_MANY_OF_YOURS = "too-many-of-yours"
     TOO_MANY_AT_ONCE = "too-many-at-once"
     NO_AUTHORITY = "no-authority"
 

@@ -38,6 +38,7 @@ class Porter:
 
     rates: RateLimits
     signing: Places
+    verifying: Places
     metrics: Metrics
     log: AccessLog
     piece_within: float = PIECE_WITHIN

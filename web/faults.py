@@ -85,6 +85,13 @@ FAULTS: dict[Fault, Problem] = dict(
             ),
         ),
         (
+            Fault.TOO_MANY_OF_YOURS,
+            Problem(
+                "too-many-of-yours", 429, N_("Quá nhiều yêu cầu"), N_("Bạn đang có quá nhiều yêu cầu cùng lúc."),
+                N_("Hãy thử lại sau ít giây."), retryable=True, retry_after=2,
+            ),
+        ),
+        (
             Fault.TOO_MANY_AT_ONCE,
             Problem(
                 "too-many-at-once", 503, NOT_NOW, N_("Đang có quá nhiều yêu cầu ký cùng lúc."),

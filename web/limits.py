@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv6Address, ip_address
@@ -18,6 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from web.bad_request import BadRequest, Fault
 
 FAILURES_PER_MINUTE = 20  # refused log-ins and names that are not on the paper, of one address
+VERIFICATIONS_AT_ONCE = 8  # of one caller or address
 WAIT_FOR_A_PLACE = 2.0  # seconds, said in Retry-After
 
 
@@ -53,21 +55,29 @@ class RateLimits:
 
 
 class Places:
-    """So many may be at work at once; who finds none is sent away at once, not queued (reliability 3, overload)."""
+    """So many may be at work at once, and so many of them one caller's; who finds none is sent away at once, not queued
+    (reliability 3, overload)."""
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, places: int, *, each: int) -> None:
+        self._free, self._each = places, each
+        self._held: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Raises BadRequest (TOO_MANY_AT_ONCE)."""
+    async def one(self, who: str) -> AsyncIterator[None]:
+        """Raises BadRequest (TOO_MANY_OF_YOURS, TOO_MANY_AT_ONCE)."""
+        if self._held[who] >= self._each:
+            raise BadRequest(Fault.TOO_MANY_OF_YOURS, retry_after=WAIT_FOR_A_PLACE)
         if self._free <= 0:
             raise BadRequest(Fault.TOO_MANY_AT_ONCE, retry_after=WAIT_FOR_A_PLACE)
         self._free -= 1
+        self._held[who] += 1
         try:
             yield
         finally:
             self._free += 1
+            self._held[who] -= 1
+            if not self._held[who]:
+                del self._held[who]
 
 
 def neighbourhood(address: str) -> str:

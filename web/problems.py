@@ -34,7 +34,7 @@ from signing.pades import CannotSign
 from signing.timestamping.clock import ClockUnsure
 from signing.timestamping.source import TimestampUnavailable
 from signing.trust.anchors import CannotLoad
-from signing.workshop import WorkshopFailed
+from signing.workshop import WorkshopBusy, WorkshopFailed
 from storage.database import DatabaseUnavailable
 from storage.store import Damaged, NotKept, StoreUnavailable
 from web import refusals
@@ -199,6 +199,10 @@ TABLE: Mapping[type[Exception], Problem] = {
         "our-limit", 503, NOT_NOW, N_("Xử lý tệp vượt quá giới hạn thời gian hoặc bộ nhớ của dịch vụ."),
         N_("Hãy thử lại sau ít phút; nếu vẫn vậy, hãy xuất lại tệp cho đơn giản hơn."), Saved.DOCUMENT, retryable=True,
         retry_after=30,
+    ),
+    WorkshopBusy: Problem(
+        "too-many-verifications", 503, NOT_NOW, N_("Đang có quá nhiều tệp chờ được kiểm tra."),
+        N_("Hãy thử lại sau ít giây."), retryable=True, retry_after=5,
     ),
     Damaged: Problem(
         "kept-bytes-damaged", 500, N_("Lỗi của dịch vụ"), N_("Bản lưu không còn khớp với mã băm của nó nên không đưa ra."),

@@ -14,7 +14,7 @@ from signing.verification.pdf import Question, judge
 from signing.verification.pdf_facts import CannotRead, Facts
 from signing.verification.pdf_reading import read_pdf
 from signing.verification.report import Finding, Report, Severity, Verdict
-from signing.workshop import Workshop
+from signing.workshop import Workshop, WorkshopBusy
 
 SECONDS = 60.0  # for reading one file
 MEMORY = 1 << 30  # bytes, for reading one file
@@ -24,12 +24,15 @@ log = logging.getLogger(__name__)
 async def answer(
     path: Path, question: Question, *, workshop: Workshop, revocation: Revocation | None
 ) -> Report:
-    """`revocation` None: nothing but what came with the file or was supplied. Total: raises nothing."""
+    """`revocation` None: nothing but what came with the file or was supplied. Total: raises nothing but WorkshopBusy, before
+    anything was looked at."""
     try:
         # 1. Read, in a child.
-        facts: Facts = await workshop.run(read_pdf, path, question.password, seconds=SECONDS, memory=MEMORY)
+        facts: Facts = await workshop.run_beside(read_pdf, path, question.password, seconds=SECONDS, memory=MEMORY)
         # 2. Judged, here.
         return await judge(facts, question, revocation)
+    except WorkshopBusy:
+        raise
     except CannotRead as wrong:
         return unreadable(question, wrong.code)
     except Exception:

@@ -63,7 +63,7 @@ async def sign(
         check_match(request, etag_of(found))
         wanted = wish.wish(await _code_url(rooms, caller, found) if wish.mark and wish.mark.code else None)
         story = rooms.sign.prepare if wish.mode == "prepare" else rooms.sign.sign
-        async with porter_of(request).signing.one():
+        async with porter_of(request).signing.one(str(caller.id)):
             return _answer(await story(caller, document, request_id, wanted), made=True)
 
     return await once(request, caller, digest_of(request, await request.body()), work)
@@ -88,7 +88,7 @@ async def complete(
         raise NotAllowed("sign:certificate")
 
     async def work(_: UUID) -> Response:
-        async with porter_of(request).signing.one():
+        async with porter_of(request).signing.one(str(caller.id)):
             return _answer(await rooms.sign.complete(caller, signature, answer.signature), made=False)
 
     return await once(request, caller, digest_of(request, await request.body()), work)

@@ -14,7 +14,7 @@ from documents.rooms import Rooms
 from signing.verification.report import Report, to_json
 from web.api import examples
 from web.api.answers import API, read_shape, saying
-from web.api.asking import House, Verifier
+from web.api.asking import House, Verifier, porter_of
 from web.api.repeating import digest_of, once
 from web.api.schema import IDEMPOTENCY, PROBLEMS, json_of, takes_upload
 from web.api.shapes import BroughtQuestion, KeptQuestion, ReportShape
@@ -44,9 +44,14 @@ async def verify(request: Request, caller: Verifier, rooms: House) -> Response:
     kind = media_type(request.scope["headers"])
     if kind not in TAKEN:
         raise BadRequest(Fault.MEDIA_TYPE, data={"wanted": PDF})
-    if kind == "application/json":
-        return await _verify_kept(request, caller, rooms)
-    upload = await read_upload(request, {"password"} if kind == "multipart/form-data" else set())
+    async with porter_of(request).verifying.one(str(caller.id)):
+        verified = _verify_kept if kind == "application/json" else _verify_brought
+        return await verified(request, caller, rooms)
+
+
+async def _verify_brought(request: Request, caller: Caller, rooms: Rooms) -> Response:
+    form = media_type(request.scope["headers"]) == "multipart/form-data"
+    upload = await read_upload(request, {"password"} if form else set())
     password = read_shape(BroughtQuestion, upload.fields).password
 
     async def work(_: UUID) -> Response:

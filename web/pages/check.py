@@ -30,6 +30,7 @@ from web.api.uploads import PDF
 from web.bad_request import BadRequest, Fault
 from web.disposition import attachment
 from web.identity import language
+from web.limits import neighbourhood
 from web.multipart import read_form
 from web.pages import words
 from web.pages.answer import FIVE_ANSWERS, answer
@@ -101,7 +102,8 @@ async def by_file(request: Request, caller: Anybody, rooms: House) -> Response:
             await drain(form.file)
         return _ask(request, errors={"file": say(NO_FILE, language(request))}, status=422)
     try:
-        brought = await rooms.verifying.bring(form.file, name=form.file_name, declared_size=None)
+        async with porter_of(request).verifying.one(neighbourhood(client_address(request.scope))):
+            brought = await rooms.verifying.bring(form.file, name=form.file_name, declared_size=None)
     except NotAccepted as refused:
         await drain(form.file)
         said, status = sentence_of(refused, language(request))

@@ -146,7 +146,7 @@ async def go_on(request: Request, found: Found, caller: Official, rooms: House) 
     asked = await _unfinished(request, found)
     if asked is not None and any(one.name == asked.key for one in (await keys_of(rooms, caller)).usable):
         try:
-            async with porter_of(request).signing.one():
+            async with porter_of(request).signing.one(str(caller.id)):
                 await rooms.sign.sign(caller, found.id, asked.id, SignWish(level=asked.level, key=asked.key))
         except Exception as fault:
             if problem_for(fault) is None or isinstance(fault, BadRequest):

@@ -166,7 +166,7 @@ async def _mark(desk: _Desk, filled: Filled, key: KeyView) -> Mark | None:
 async def _sign(desk: _Desk, wanted: UUID, wish: SignWish) -> None:
     """Done, or recorded and told by the result's page. Raises _NotYet, and what befell before anything was recorded."""
     try:
-        async with porter_of(desk.request).signing.one():
+        async with porter_of(desk.request).signing.one(str(desk.caller.id)):
             await desk.rooms.sign.sign(desk.caller, desk.document.id, wanted, wish)
     except DocumentBusy:
         return

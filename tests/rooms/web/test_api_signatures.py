@@ -168,10 +168,10 @@ async def test_many_at_once_sign_once_with_one_idempotency_key(api: Api) -> None
 async def test_more_at_once_than_there_are_places_are_sent_away(api: Api) -> None:
     document = (await upload(api))["id"]
     async with (
-        api.app.state.porter.signing.one(),
-        api.app.state.porter.signing.one(),
-        api.app.state.porter.signing.one(),
-        api.app.state.porter.signing.one(),
+        api.app.state.porter.signing.one("a"),
+        api.app.state.porter.signing.one("b"),
+        api.app.state.porter.signing.one("b"),
+        api.app.state.porter.signing.one("c"),
     ):
         full = await api.http.post(f"/api/v1/documents/{document}/signatures", json=WISH)
     assert (full.status_code, full.json()["code"]) == (503, "too-many-at-once")
