@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from documents.document import DocumentState, RenditionKind, RequestState, SigningRequest, read_request
+from documents.leases import went_well
 from documents.requests import Held, Intent, TakenOver, end_request, set_document
 from signing.prepared import PreparedSignature
 from signing.profile import Level
@@ -166,6 +167,7 @@ class Progress:
         def work(session: Session) -> SigningRequest:
             row = self._mine(session, held)
             row.state, row.problem, row.lease_until = state.value, problem, None
+            went_well(row)
             return read_request(row)
 
         return await self._db.transact(held.agency, work)
@@ -218,6 +220,7 @@ class Progress:
             )
             if done.still_pending:
                 row.state, row.lease_until = RequestState.REVOCATION_PENDING.value, None
+                went_well(row)
                 row.problem = {"code": "revocation-unknown"}
                 set_document(session, held, DocumentState.SIGNED, now, size=done.size)
             else:

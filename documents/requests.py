@@ -1,7 +1,8 @@
 """This file keeps the rows of a signing request: who holds it now, and what is durable before what.
 
 - A request is held by a lease, a number that rises each time another worker takes it over; a transaction of a worker
-  whose lease was passed changes nothing and raises TakenOver (K5).
+  whose lease was passed changes nothing and raises TakenOver (K5). Whoever died with it is passed within a minute.
+- What fails by itself, or kills its worker, rests (documents/leases.py).
 - An intent is durable, with its audit record, before the token is asked; the signature is durable before it is used.
 - One request is open on a document at a time; one that only owes evidence, and changes no byte any more, does not count.
 """
@@ -27,6 +28,16 @@ from documents.document import (
     SigningRequest,
     read_request,
 )
+from documents.leases import (
+    LEASE,
+    LONGEST_LEASE,
+    SET_ASIDE,
+    asked_elsewhere,
+    count_failure,
+    died,
+    holds,
+    rests,
+)
 from documents.office import Caller
 from documents.wish import SignWish, wish_from_stored, wish_to_stored
 from signing.prepared import PreparedSignature
@@ -41,7 +52,6 @@ from storage.schema import (
 )
 from storage.sealed import Sealer
 
-LEASE = timedelta(minutes=2)  # lengthened while its holder lives, so that a large file may take its time
 HOLDER_ANSWERS_WITHIN = timedelta(minutes=60)  # who signs from outside
 OPEN = [one.value for one in RequestState if not one.ended]
 OUTSIDE = "certificate"  # the ticket of who answers from outside
@@ -121,6 +131,9 @@ class Requests:
     def __init__(self, db: Database, clock: Callable[[], datetime], sealer: Sealer) -> None:
         self._db, self._clock, self._sealer = db, clock, sealer
 
+    def now(self) -> datetime:
+        return self._clock()
+
     # -- taking a request into one's hands
 
     async def claim(
@@ -168,7 +181,7 @@ class Requests:
         return await self._db.transact(caller.agency, work)
 
     async def take(self, request: UUID, *, orphaned: bool = False) -> Held | None:
-        """For recovery and jobs: None when it has ended or a living worker holds it. `orphaned` takes it from a
+        """For recovery and jobs: None when it has ended, rests or a living worker holds it. `orphaned` takes it from a
         worker that is known to be dead."""
         now = self._clock()
 
@@ -176,7 +189,9 @@ class Requests:
             row = session.get(SigningRequestRow, request, with_for_update=True)
             if row is None or RequestState(row.state).ended:
                 return None
-            if not orphaned and row.lease_until and row.lease_until > now:
+            if (not orphaned and holds(row, now)) or rests(row, now):
+                return None
+            if row.lease_until is not None and not asked_elsewhere(session, row) and died(row, now):
                 return None
             return self._take(session, row, now, force=True)
 
@@ -191,13 +206,27 @@ class Requests:
             query = select(SigningRequestRow.id).where(SigningRequestRow.state.in_(OPEN))
             if not orphaned:
                 free = SigningRequestRow.lease_until
-                query = query.where(free.is_(None) | (free < now), ~_waits_outside(now))
+                held = (free > now) & (free <= now + LONGEST_LEASE)
+                query = query.where(free.is_(None) | ~held, ~_waits_outside(now))
+            rest = SigningRequestRow.rests_until
+            query = query.where(rest.is_(None) | (rest <= now) | (rest > now + SET_ASIDE))
             return list(session.scalars(query.order_by(SigningRequestRow.id)))
 
         return await self._db.read(WHOLE_SERVICE, work)
 
+    async def failed(self, request: UUID, why: Exception) -> None:
+        """Recovery could not go on, and not because the world is away."""
+        now = self._clock()
+
+        def work(session: Session) -> None:
+            row = session.get_one(SigningRequestRow, request, with_for_update=True)
+            if not RequestState(row.state).ended and not holds(row, now):
+                count_failure(row, f"{type(why).__name__}: {why}"[:200], now)
+
+        await self._db.transact(WHOLE_SERVICE, work)
+
     def _take(self, session: Session, row: SigningRequestRow, now: datetime, *, force: bool = False) -> Held:
-        if not force and row.lease_until and row.lease_until > now:
+        if not force and holds(row, now):
             raise RequestHeld
         row.lease, row.lease_until = row.lease + 1, now + LEASE
         intent = session.scalar(

@@ -2,8 +2,8 @@
 
 - Nothing that an open request or an unfinished upload names is deleted from `working`, however old it is.
 - What a dead worker left is carried on by the same story as the first call; there is no second path.
-- What fails by itself, and not because the world is away, rests longer each time, so that one bad file does not keep the
-  machine busy.
+- What fails by itself, and not because the world is away, rests longer each time, in its own row: one bad file does not
+  keep the machine busy, and a restart or another host does not begin with it anew.
 - `clock` raises ClockUnsure: a clock that somebody set to next year deletes nothing.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
@@ -32,7 +32,6 @@ from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 
 ASK_AGAIN = timedelta(seconds=30)  # an authority that was away
 LATER = timedelta(hours=6)  # a named file is looked at again
-LONGEST_REST = timedelta(hours=1)
 AWAY = (KeyUnavailable, StoreUnavailable, DatabaseUnavailable, ClockUnsure)
 
 log = logging.getLogger("antin.sweeping")
@@ -45,9 +44,6 @@ class Sweeping:
     requests: Requests
     sign: SignDocument
     clock: Callable[[], datetime]
-    _resting: dict[UUID, tuple[int, datetime]] = field(
-        default_factory=dict
-    )  # how often it failed, until when
 
     async def clear(self) -> int:
         """How many files went. Raises StoreUnavailable, DatabaseUnavailable."""
@@ -65,28 +61,32 @@ class Sweeping:
     async def take_up(self, *, orphaned: bool = False) -> None:
         """Carries on what nobody holds; `orphaned`: whoever held something is known to be dead. One that fails does
         not keep the others from their turn."""
-        waiting = await self.requests.waiting(orphaned=orphaned)
-        for gone in self._resting.keys() - set(waiting):
-            del self._resting[gone]
-        for request in waiting:
-            failures, until = self._resting.get(request, (0, None))
-            if until is not None and until > self.clock():
-                continue
+        for request in await self.requests.waiting(orphaned=orphaned):
             try:
-                await self.sign.go_on(request, orphaned=orphaned)
-            except (TakenOver, RequestHeld):
-                continue
-            except Exception as why:
-                # Told to whoever asks for the request, and tried again.
+                await self._carry_on(request, orphaned=orphaned)
+            except AWAY as why:
                 log.warning("request %s waits: %s", request, type(why).__name__)
-                if not isinstance(why, AWAY):
-                    rest = min(ASK_AGAIN * 2 ** min(failures, 10), LONGEST_REST)
-                    self._resting[request] = (failures + 1, self.clock() + rest)
 
     async def go_on(self, words: dict[str, str]) -> datetime | None:
-        """The durable job: until the request has come to its end."""
-        request: SigningRequest | None = await self.sign.go_on(UUID(words["request"]))
+        """The durable job: until the request has come to its end, or fails by itself and so is the sweep's."""
+        try:
+            request = await self._carry_on(UUID(words["request"]))
+        except AWAY:
+            return self.requests.now() + ASK_AGAIN
         return None if request is None or request.state.ended else self.clock() + ASK_AGAIN
+
+    async def _carry_on(self, request: UUID, *, orphaned: bool = False) -> SigningRequest | None:
+        try:
+            return await self.sign.go_on(request, orphaned=orphaned)
+        except (TakenOver, RequestHeld):
+            return None
+        except AWAY:
+            raise
+        except Exception as why:
+            # Told to whoever asks for the request, and tried again.
+            log.warning("request %s waits: %s", request, type(why).__name__)
+            await self.requests.failed(request, why)
+            return None
 
 
 def _is_named(session: Session, *, name: WorkingName) -> bool:

@@ -50,7 +50,8 @@ ADOPT = """UPDATE {schema}workflow_status SET application_version = :version
 OTHERS = """SELECT count(*) FROM {schema}workflow_status
     WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') AND application_version NOT IN :known"""
 LATE = """SELECT count(*) FROM {schema}workflow_status
-    WHERE status = 'ENQUEUED' AND updated_at / 1000.0 < {now} - :overdue"""
+    WHERE status = 'ENQUEUED' AND
+    CASE WHEN coalesce(delay_until_epoch_ms, 0) > updated_at THEN delay_until_epoch_ms ELSE updated_at END / 1000.0 < {now} - :overdue"""
 SET_ASIDE = """SELECT s.workflow_uuid, s.status, o.error FROM {schema}workflow_status s
     LEFT JOIN {schema}workflow_output o ON o.workflow_uuid = s.workflow_uuid
     WHERE s.status IN ('ERROR', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED') ORDER BY s.created_at DESC LIMIT :shown"""

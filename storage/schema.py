@@ -209,6 +209,9 @@ class SigningRequestRow(Row):
     lease: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]
     problem: Mapped[dict[str, Any] | None]
+    failures: Mapped[int | None]  # of recovery, one after the other; also how often its worker died
+    failing: Mapped[str | None]  # the last one's reason
+    rests_until: Mapped[datetime | None]  # recovery leaves it alone until then
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 

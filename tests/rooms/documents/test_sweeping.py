@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from documents.document import RequestState
-from documents.requests import HOLDER_ANSWERS_WITHIN
+from documents.leases import DIED, LEASE, SET_ASIDE, SET_ASIDE_AFTER
+from documents.requests import HOLDER_ANSWERS_WITHIN, Held
 from documents.sweeping import Sweeping
 from documents.wish import SignWish
 from signing.profile import Level
@@ -68,6 +69,69 @@ async def test_one_that_fails_by_itself_rests_longer_each_time(
     await sweeping.take_up()
     assert (await desk.request(request)).state is RequestState.DONE
     assert await desk.store.kept.stat(KeptName(desk.caller.agency, original))
+
+
+async def test_what_kills_its_worker_rests_and_is_set_aside_with_its_reason(desk: Desk) -> None:
+    """The first death is taken up at once; a file that kills every process is not the end of the service."""
+    document, request = (await desk.receive()).id, desk.id()
+    assert isinstance(
+        await desk.requests.claim(desk.caller, document, request, SignWish(key="con-dau")), Held
+    )
+    died = 0
+    for _ in range(60):
+        desk.clock.move(LEASE + timedelta(seconds=1))
+        if await desk.requests.take(request) is not None:
+            died += 1  # nobody lets it go
+    assert died == 6  # within 41 minutes: at once, after 1, 2, 4, 8 and 16
+    for _ in range(10):
+        desk.clock.move(timedelta(hours=1))
+        await desk.requests.take(request)
+    failures, why = await desk.db.read(
+        desk.caller.agency,
+        lambda s: (
+            s.get_one(SigningRequestRow, request).failures,
+            s.get_one(SigningRequestRow, request).failing,
+        ),
+    )
+    assert (failures, why) == (SET_ASIDE_AFTER, DIED)
+    assert await desk.requests.waiting(orphaned=True) == []
+    # Once a day it has its chance, and at once where its caller asks.
+    desk.clock.move(SET_ASIDE)
+    assert await desk.requests.waiting() == [request]
+    done = await desk.ask(document, request=request)
+    assert done.state is RequestState.DONE
+
+
+async def test_a_restart_does_not_begin_with_a_bad_one_anew(desk: Desk) -> None:
+    document, request = (await desk.receive()).id, desk.id()
+    with desk.pki.answering("tsa"):
+        await desk.ask(document, request=request)
+    original = (await desk.documents.get(desk.caller, document)).renditions[0].sha256
+    path = desk.folder / "store" / "kept" / str(desk.caller.agency) / original[:2] / original
+    path.rename(desk.folder / "taken away")
+    # The durable job leaves it to the sweep, and does not go on by itself besides.
+    assert await sweeping_of(desk).go_on({"request": str(request)}) is None
+    assert await desk.requests.waiting() == []
+    assert await desk.requests.waiting(orphaned=True) == []
+    desk.clock.move(timedelta(seconds=31))
+    assert await desk.requests.waiting() == [request]
+    # What waits for the world again has failed of nothing any more.
+    (desk.folder / "taken away").rename(path)
+    with desk.pki.answering("tsa"):
+        await sweeping_of(desk).take_up()
+    row = await desk.db.read(desk.caller.agency, lambda s: s.get_one(SigningRequestRow, request))
+    assert (row.failures, row.failing, row.rests_until) == (None, None, None)
+
+
+async def test_a_lease_of_a_clock_that_was_wrong_binds_nobody(desk: Desk) -> None:
+    """Or what was in hand while the clock stood a year ahead would wait for a year."""
+    document, request = (await desk.receive()).id, desk.id()
+    desk.clock.jump(timedelta(days=365))
+    await desk.requests.claim(desk.caller, document, request, SignWish(key="con-dau"))
+    desk.clock.jump(timedelta(days=-365))
+    assert await desk.requests.waiting() == [request]
+    await sweeping_of(desk).take_up()
+    assert (await desk.request(request)).state is RequestState.DONE
 
 
 async def test_a_clock_that_was_set_forward_deletes_nothing(house: House) -> None:
