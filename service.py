@@ -356,12 +356,12 @@ class Parts:
 
     # -- what goes on by itself
 
-    async def _later(self, request: UUID) -> None:
+    async def _later(self, agency: UUID, request: UUID) -> None:
         """Where no durable work is done (a command beside the service) the service's next sweep finds it."""
         if self.jobs is None or not self.jobs.started:
             return
         try:
-            await self.jobs.enqueue(chores.GO_ON, request, {"request": str(request)})
+            await self.jobs.enqueue(chores.GO_ON, request, {"request": str(request)}, agency=agency)
         except Exception:
             # The request stands as it is told: it is not to fail for what a sweep does as well.
             log.warning("request %s is left to the sweep", request, exc_info=True)

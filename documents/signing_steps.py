@@ -56,7 +56,7 @@ class Timestamping:
 @dataclass(frozen=True)
 class Tools:
     """What the steps need, chosen by the roof. `clock` raises ClockUnsure: signing stops when the clock is off;
-    `later` makes a durable job carry the request on."""
+    `later` makes a durable job carry an agency's request on."""
 
     progress: Progress
     store: ObjectStore
@@ -67,7 +67,7 @@ class Tools:
     workshop: Workshop
     evidence: EvidenceKeeper
     clock: Callable[[], datetime]
-    later: Callable[[UUID], Awaitable[None]]
+    later: Callable[[UUID, UUID], Awaitable[None]]
     allow_javascript: bool = False
     allow_embedded_files: bool = True
 
@@ -311,7 +311,7 @@ class SigningSteps:
             await self._.store.working.delete(WorkingName(held.agency, held.working))
 
     async def later(self, held: Held) -> None:
-        await self._.later(held.id)
+        await self._.later(held.agency, held.id)
 
     # -- what was owed comes later
 

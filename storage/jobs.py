@@ -108,11 +108,13 @@ class Jobs:
         """Whether work can be put down."""
         return self._engine is not None
 
-    async def enqueue(self, name: str, id: UUID, input: dict[str, str]) -> None:
-        """Durable when it returns. The same name and identifier again is the same job, done or not."""
+    async def enqueue(self, name: str, id: UUID, input: dict[str, str], *, agency: UUID) -> None:
+        """Durable when it returns. The same name and identifier again is the same job, done or not. The handler is given
+        whose it is as `agency` (P3); the service's own is storage.schema.SERVICE's."""
         if name not in self._handlers:
             raise ValueError(f"nobody handles {name}")
-        await asyncio.to_thread(self._put, name, str(id), 1, self._clock(), input)
+        words = {"agency": str(agency)} | input
+        await asyncio.to_thread(self._put, name, str(id), 1, self._clock(), words)
 
     async def hurry(self) -> None:
         """Asks at once for what is due by the clock: where the clock was moved."""

@@ -165,7 +165,7 @@ async def open_desk(folder: Path, pki: Pki, clock: SteerableClock) -> AsyncItera
         check = SignerCheck(revocation, trust=trusted.snapshot, clock=clock)
         later: list[UUID] = []
 
-        async def note(request: UUID) -> None:
+        async def note(_agency: UUID, request: UUID) -> None:
             later.append(request)
 
         tools = Tools(

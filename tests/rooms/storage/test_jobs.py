@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import make_url, text
@@ -18,6 +18,8 @@ from storage.jobs import SET_ASIDE_AFTER, Jobs, look
 from storage.jobs_database import JobsDatabase
 from tests import servers
 from tests.steering import SteerableClock
+
+AGENCY = UUID(int=7)
 
 
 class Place:
@@ -63,14 +65,14 @@ async def test_a_job_is_asked_again_at_the_time_it_gives(place: Place) -> None:
     jobs = place.jobs()
     jobs.handle("timestamp", finish)
     await place.start(jobs)
-    await jobs.enqueue("timestamp", uuid4(), {"request": "một"})
+    await jobs.enqueue("timestamp", uuid4(), {"request": "một"}, agency=AGENCY)
     for count in (1, 2, 3):
         await place.until(count)
         while count < 3 and (await jobs.counts())["jobs_waiting"] != 1:
             await asyncio.sleep(0.05)
         place.clock.move(timedelta(hours=1, seconds=1))
         await jobs.hurry()
-    assert place.calls == [{"request": "một"}] * 3
+    assert place.calls == [{"agency": str(AGENCY), "request": "một"}] * 3
     while (await jobs.counts())["jobs_running"]:
         await asyncio.sleep(0.05)
     assert await jobs.counts() == {
@@ -87,14 +89,14 @@ async def test_the_same_identifier_is_one_job(place: Place) -> None:
     jobs.handle("once", once)
     await place.start(jobs)
     one, other = uuid4(), uuid4()
-    await asyncio.gather(*(jobs.enqueue("once", one, {"n": "1"}) for _ in range(5)))
+    await asyncio.gather(*(jobs.enqueue("once", one, {"n": "1"}, agency=AGENCY) for _ in range(5)))
     await place.until(1)
-    await jobs.enqueue("once", one, {"n": "1"})
-    await jobs.enqueue("once", other, {"n": "2"})
+    await jobs.enqueue("once", one, {"n": "1"}, agency=AGENCY)
+    await jobs.enqueue("once", other, {"n": "2"}, agency=AGENCY)
     await place.until(2)
-    assert place.calls == [{"n": "1"}, {"n": "2"}]
+    assert place.calls == [{"agency": str(AGENCY), "n": n} for n in "12"]
     with pytest.raises(ValueError, match="nobody handles"):
-        await jobs.enqueue("unknown", one, {})
+        await jobs.enqueue("unknown", one, {}, agency=AGENCY)
 
 
 async def test_what_waits_survives_an_upgrade(place: Place) -> None:
@@ -114,7 +116,7 @@ async def test_what_waits_survives_an_upgrade(place: Place) -> None:
     old = place.jobs()
     old.handle("renew", waits)
     await old.start()
-    await asyncio.gather(*(old.enqueue("renew", uuid4(), {"n": str(n)}) for n in range(12)))
+    await asyncio.gather(*(old.enqueue("renew", uuid4(), {"n": str(n)}, agency=AGENCY) for n in range(12)))
     async with asyncio.timeout(30):
         await inside.wait()
         while (await old.counts())["jobs_waiting"] < 11:
@@ -143,7 +145,7 @@ async def test_an_upgrade_with_a_hundred_jobs_waiting_strands_none(place: Place)
     old = place.jobs()
     old.handle("renew", waits)
     await old.start()
-    await asyncio.gather(*(old.enqueue("renew", uuid4(), {"n": str(n)}) for n in range(100)))
+    await asyncio.gather(*(old.enqueue("renew", uuid4(), {"n": str(n)}, agency=AGENCY) for n in range(100)))
     async with asyncio.timeout(60):
         while (await old.counts())["jobs_running"] or (await old.counts())["jobs_waiting"] != 100:
             await asyncio.sleep(0.05)
@@ -172,7 +174,7 @@ async def test_what_fails_again_and_again_is_set_aside_with_its_reason(place: Pl
     jobs, one = place.jobs(), uuid4()
     jobs.handle("poison", fails)
     await place.start(jobs)
-    await jobs.enqueue("poison", one, {})
+    await jobs.enqueue("poison", one, {}, agency=AGENCY)
     for count in range(1, SET_ASIDE_AFTER + 1):
         await place.until(count)
         async with asyncio.timeout(30):
@@ -209,7 +211,7 @@ async def test_a_handler_that_fails_is_asked_again(place: Place, caplog: pytest.
     jobs = place.jobs()
     jobs.handle("fails", fails_first)
     await place.start(jobs)
-    await jobs.enqueue("fails", uuid4(), {})
+    await jobs.enqueue("fails", uuid4(), {}, agency=AGENCY)
     await place.until(1)
     while (await jobs.counts())["jobs_waiting"] != 1:
         await asyncio.sleep(0.05)
@@ -268,7 +270,7 @@ async def test_its_database_is_durable_and_holds_no_pickle(sqlite_url: str, tmp_
 
     jobs.handle("later", later)
     await jobs.start()
-    await jobs.enqueue("later", uuid4(), {"văn bản": "một"})
+    await jobs.enqueue("later", uuid4(), {"văn bản": "một"}, agency=AGENCY)
     await jobs.stop()
     with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -47,6 +47,7 @@ from signing.workshop import Workshop
 from storage.database import Database
 from storage.folder_store import FolderStore
 from storage.sealed import Sealer
+from storage.store import ObjectStore
 
 LIMITS = Limits(
     upload=300 * 1024 * 1024, verify=8 * 1024 * 1024, requests_per_minute=100_000, tsa_networks=("192.0.2.0/24",),
@@ -72,6 +73,7 @@ class Wishes:
     limits: Limits = LIMITS
     authority: TimestampSource | None = None
     troubles: list[Trouble] = field(default_factory=list)
+    store: ObjectStore | None = None  # a folder unless given
     database: str = ""  # a URL; SQLite in the folder unless given
     password_file: Path | None = None
 
@@ -94,7 +96,7 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
         wishes.database or f"sqlite:///{folder / 'antin.sqlite'}", password_file=wishes.password_file
     )
     db.migrate()
-    store = FolderStore(folder / "store")
+    store = wishes.store or FolderStore(folder / "store")
     seal = Sealer(folder / "seal.key")
     workshop = Workshop(1)
     codes = Codes(seal, wishes.address)
@@ -110,7 +112,7 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
         warnings.simplefilter("ignore")
         vault = UnsafeMemoryVault()
 
-    async def later(_: object) -> None:
+    async def later(*_: object) -> None:
         return None
 
     steps = SigningSteps(
