@@ -9,22 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hsm.key import KeyUnavailable, Signed, SigningOrder
-from storage.durable import sync_folder
-from storage.identifiers import uuid7
 from storage.jobs import Jobs
-from storage.log.checkpoints import SignedCheckpoint
-from storage.log.sequencer import Sequencer
 
 if TYPE_CHECKING:
     from service import House, Parts
 
-AUDIT_KEY = "audit"
 GO_ON = "signing.go-on"
 
 log = logging.getLogger("antin")
@@ -41,7 +32,8 @@ async def begin(jobs: Jobs, house: House, parts: Parts, *, orphaned: bool) -> No
         )
     jobs.handle(GO_ON, sweeping.go_on)
     jobs.every(60, "clock.measure", parts.guard.measure)
-    jobs.every(20, "audit.sequence", _sequencer(parts).run)
+    jobs.every(2, "audit.sequence", house.log_keeper.sequence)
+    jobs.every(45, "audit.checkpoint", house.log_keeper.checkpoint)
     jobs.every(15, "requests.take-up", sweeping.take_up)
     jobs.every(60, "trust.reload", parts.trusted.reload)
     jobs.every(300, "working.clear", sweeping.clear)
@@ -51,40 +43,6 @@ async def begin(jobs: Jobs, house: House, parts: Parts, *, orphaned: bool) -> No
         await jobs.start()
     except Exception:
         log.exception("durable work could not be started")
-
-
-def _sequencer(parts: Parts) -> Sequencer:
-    """Checkpoints are signed by the audit key, and go to a second place besides `kept` (P4)."""
-
-    async def sign(text: bytes) -> bytes:
-        key = await parts.vault.open(AUDIT_KEY)
-        one = key.description
-        order = SigningOrder(
-            to_sign=text, mechanism=one.mechanisms[0], intent=uuid7(parts.times.wall()), lease=1,
-            request=uuid7(parts.times.wall()), agency=one.agency, person=one.holder.id,
-        )  # fmt: skip
-        result = (await key.sign([order]))[0]
-        if not isinstance(result, Signed):
-            raise KeyUnavailable(AUDIT_KEY, why=str(result))
-        return result.signature
-
-    async def elsewhere(signed: SignedCheckpoint) -> None:
-        await asyncio.to_thread(_append, parts.settings.checkpoints, signed)
-
-    return Sequencer(parts.db, parts.store, parts.times.wall, sign=sign, elsewhere=elsewhere)
-
-
-def _append(folder: Path, signed: SignedCheckpoint) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    at = signed.checkpoint
-    file = folder / f"{at.generation:06}-{at.size:012}.checkpoint"
-    new = folder / f".{file.name}.{secrets.token_hex(8)}"  # two processes may take the same one there
-    with new.open("wb") as out:
-        out.write(signed.to_stored())
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(file)
-    sync_folder(folder)
 
 
 async def end(jobs: Jobs, starting: asyncio.Task[None]) -> None:

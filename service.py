@@ -26,6 +26,7 @@ from documents.evidence import EvidenceBundle, EvidenceKeeper
 from documents.intake import Intake
 from documents.judging import Judging
 from documents.office import Office
+from documents.log_keeper import LogKeeper
 from documents.once import Once
 from documents.preview import Previews
 from documents.progress import Progress
@@ -56,6 +57,7 @@ from storage.database import Database, DatabaseUnavailable
 from storage.folder_store import FolderStore
 from storage.jobs import Jobs
 from storage.sealed import Sealer
+from storage.log.second_place import SecondPlace
 from watch import FAULTS, Watch, survey
 
 if TYPE_CHECKING:
@@ -189,6 +191,7 @@ class House:
 @asynccontextmanager
 async def open_house(
     settings: Settings, *, serving: bool = False, times: Times = MACHINE, furnished: bool = True
+    log_keeper: LogKeeper
 ) -> AsyncIterator[House]:
     """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here;
     `furnished`: in development an empty home gets an authority, people and a sample.
@@ -248,13 +251,14 @@ async def _open_parts(
     trusted = Trusted(db, times.wall, production=settings.production)
     await trusted.reload()
     workshop = await stack.enter_async_context(Workshop(settings.workers))
+    log_keeper = LogKeeper(db, store, vault, SecondPlace(settings.checkpoints), times.wall)
     # The office.
     jobs = ground.jobs(settings, times) if serving else None
     watch = Watch(
         settings, vault, guard, db=db, store=store, trusted=trusted, confined=workshop.confined, sole=sole,
-        time_sources=sources,
+        time_sources=sources, log_keeper=log_keeper,
     )  # fmt: skip
-    return alone, Parts(settings, times, db, store, vault, guard, trusted, workshop, jobs, watch)
+    return alone, Parts(settings, times, db, store, vault, log_keeper, guard, trusted, workshop, jobs, watch)
 
 
 async def _furnished(house: House, server: DemonstrationServer, parts: Parts, stack: AsyncExitStack) -> House:
@@ -288,6 +292,7 @@ class Parts:
     jobs: Jobs | None
     watch: Watch
 
+    log_keeper: LogKeeper
     async def house(self, stack: AsyncExitStack) -> House:
         settings, db, store, clock = self.settings, self.db, self.store, self.times.wall
         workshop, trusted = self.workshop, self.trusted
@@ -300,7 +305,7 @@ class Parts:
         previews = Previews(documents, store, workshop, clock)
         judging = Judging(workshop, revocation, trust=trusted.snapshot, clock=clock)
         results = Results(db, documents, codes=codes, judging=judging, previews=previews, clock=clock)
-        progress, requests = Progress(db, clock), Requests(db, clock, seal)
+        progress, requests = Progress(db, clock, ready=self.log_keeper.ready), Requests(db, clock, seal)
         intake = Intake(db, store, workshop, codes=codes, clock=clock, limit=settings.upload_limit)
         tools = Tools(
             progress=progress, store=store, keys=self.vault,
@@ -316,11 +321,15 @@ class Parts:
             intake=intake, uploads=ResumableUploads(db, store, intake, documents, clock=clock, limit=settings.upload_limit),
             sign=sign, results=results,
             verifying=Verifying(db, store, documents, judging, results, previews, clock, settings.verify_limit),
-            previews=previews, evidence=EvidenceBundle(db, store, documents, judging, clock, keys=self.vault), trusted=trusted,
+            previews=previews, trusted=trusted,
+            evidence=EvidenceBundle(
+                db, store, documents, judging, clock, keys=self.vault, cover=self.log_keeper.cover
+            ),
             trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints),
             keys=self.vault, authority=ours, seal=seal, ready=self.watch.troubles, counts=self._counts,
         )  # fmt: skip
-        return House(rooms, db, store, self.watch, Sweeping(db, store, requests, sign, self.guard.now))
+        sweeping = Sweeping(db, store, requests, sign, self.guard.now)
+        return House(rooms, db, store, self.watch, sweeping, self.log_keeper)
 
     # -- time-stamps
 

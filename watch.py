@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 import ground
 import production
+from documents.log_keeper import LogKeeper
 from documents.rooms import Trouble
 from documents.trusted import Trusted
 from ground import Times
@@ -69,6 +70,7 @@ class Watch:
     confined: bool = True  # whether the children that read files are kept from the network
     sole: bool = True  # as in production.Facts
     time_sources: int = 0
+    log_keeper: LogKeeper | None = None
 
     async def troubles(self) -> Sequence[Trouble]:
         """Everything at once; raises nothing."""
@@ -91,6 +93,8 @@ class Watch:
                 found += [_from("store", one) for one in await asyncio.to_thread(self.store.check)]
             except StoreUnavailable as why:
                 found.append(trouble_of(why))
+        if self.log_keeper is not None:
+            found += [_from("audit", one) for one in await self.log_keeper.problems()]
         if keys is not None:
             found += self._keys(keys)
         if not self.confined:

@@ -36,8 +36,13 @@ FAULTS = {
     Fault.CHECKPOINT_DIFFERS: N_("Các bản ghi không cho ra điểm chốt đã ký."),
     Fault.SIGNATURE_WRONG: N_("Chữ ký của điểm chốt không đúng."),
     Fault.TAIL_CUT: N_("Phần cuối đã bị cắt, hoặc cơ sở dữ liệu được khôi phục từ bản sao lưu cũ."),
+    Fault.FORKED: N_("Điểm chốt ở ngoài là của một bản sao thứ hai: hai nơi cùng đi tiếp từ một bản."),
     Fault.NOT_IN_BACKUP: N_("Những bản ghi này không có trong bản sao lưu đã khôi phục; thế hệ sau đã ghi nhận điều đó."),
     Fault.GENERATION_UNANCHORED: N_("Một thế hệ không nêu nó tiếp theo điểm chốt nào: có thể là bản sao thứ hai."),
+    Fault.FACT_DIFFERS: N_("Dữ liệu nói khác với các bản ghi về nó: có người đã sửa bằng tay."),
+    Fault.FACT_MISSING: N_("Có bản ghi về dữ liệu này, nhưng dữ liệu không còn."),
+    Fault.FACT_UNRECORDED: N_("Có dữ liệu mà không bản ghi nào nói tới."),
+    Fault.USE_UNRECORDED: N_("Khóa đã được dùng mà không bản ghi nào nói tới."),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -54,9 +54,9 @@ SHA256SUMS    mã băm của mọi tệp / digests of every file (sha256sum -c S
 
 Kiểm tra / check:  antin verify --offline --trust ANCHOR.pem renditions/*.pdf
 Bản ghi / records: RFC 9162 2.1.3.2 từ SHA-256(0x00 || body) qua path tới root của checkpoint; signature ký text bằng
-                   audit-key. proof là null khi chưa có điểm chốt: tải lại gói sau một phút. / from SHA-256(0x00 || body)
-                   along path to the checkpoint's root; its text is signed under audit-key. proof is null while there is
-                   no checkpoint yet: fetch the bundle again a minute later.
+                   audit-key. proof là null khi chưa chốt được: tải lại gói sau ít phút. / from SHA-256(0x00 || body)
+                   along path to the checkpoint's root; its text is signed under audit-key. proof is null where no
+                   checkpoint could be taken: fetch the bundle again some minutes later.
 """
 
 
@@ -98,7 +98,11 @@ def _things(certificate: bytes, checked: Checked) -> list[tuple[str, bytes]]:
 
 
 class EvidenceBundle:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is put together from, each by its name
+async def _not() -> None:
+    return None
+
+
         self,
         db: Database,
         store: ObjectStore,
@@ -109,7 +113,9 @@ class EvidenceBundle:
         keys: KeyVault,
     ) -> None:
         self._db, self._store, self._documents = db, store, documents
-        self._judging, self._clock, self._keys = judging, clock, keys
+        cover: Callable[[], Awaitable[None]] = _not,
+        self._judging, self._clock, self._keys, self._cover = judging, clock, keys, cover
+        """`cover` takes a checkpoint of what is recorded, if it can."""
 
     def write(
         self, caller: Caller, document: UUID, *, say: Callable[[Any], str]
@@ -164,9 +170,11 @@ class EvidenceBundle:
             return requests, [(kind, sha) for kind, sha in evidence]
 
         requests, evidence = await self._db.read(document.agency, work)
-        records = await self._db.read(
-            WHOLE_SERVICE, partial(records_about, about=document.id, agency=document.agency)
-        )
+        told = partial(records_about, about=document.id, agency=document.agency)
+        records = await self._db.read(WHOLE_SERVICE, told)
+        if any(one["proof"] is None for one in records):
+            await self._cover()
+            records = await self._db.read(WHOLE_SERVICE, told)
         sums.json("requests.json", requests)
         sums.text("audit.jsonl", "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
         for kind, sha256 in evidence:

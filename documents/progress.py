@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -52,12 +52,21 @@ class Delivered:
     @staticmethod
     def from_stored(stored: dict[str, Any]) -> Delivered:
         evidence = tuple((kind, sha256) for kind, sha256 in stored["evidence"])
-        return Delivered(**stored | {"reached": Level(stored["reached"]), "evidence": evidence})
+        named = {name: value for name, value in stored.items() if name != EARLIER}
+        return Delivered(**named | {"reached": Level(stored["reached"]), "evidence": evidence})
+
+
+async def _always() -> None:
+    return None
 
 
 class Progress:
-    def __init__(self, db: Database, clock: Callable[[], datetime]) -> None:
-        self._db, self._clock = db, clock
+    """`ready` raises what keeps an intent from being recorded as it must be (LogBehind): then nothing is signed."""
+
+    def __init__(
+        self, db: Database, clock: Callable[[], datetime], *, ready: Callable[[], Awaitable[None]] = _always
+    ) -> None:
+        self._db, self._clock, self._ready = db, clock, ready
 
     async def received(self, held: Held) -> None:
         """Step 1 is done: the upload is kept; the row names it."""
@@ -78,6 +87,7 @@ class Progress:
         now = self._clock()
         intent = Intent(
             uuid7(now),
+        await self._ready()
             (held.intent.ordinal if held.intent else 0) + 1,
             "WAITING" if external else "OPEN",
             None,
@@ -105,6 +115,7 @@ class Progress:
         now = self._clock()
         if held.prepared is None:
             raise ValueError("nothing is prepared")
+        await self._ready()
         prepared = held.prepared
         intent = Intent(uuid7(now), (held.intent.ordinal if held.intent else 0) + 1, "OPEN", None, None)
 

@@ -27,7 +27,7 @@ from storage.sealed import Sealer
 class Trouble:
     """Something that keeps a part from its work. `part` and `code` are of closed lists; `detail` holds no secret."""
 
-    part: str  # token, store, database, clock, certificates, authority, jobs, settings
+    part: str  # token, store, database, audit, clock, certificates, authority, jobs, settings
     code: str
     detail: str
     stops: bool = True  # whether signing stops for it

@@ -21,6 +21,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from documents.document import SigningRequest
+from documents.log_keeper import LogBehind
 from documents.requests import OPEN, RequestHeld, Requests, TakenOver
 from documents.resumable import forget_expired
 from documents.sign_document import SignDocument
@@ -32,7 +33,7 @@ from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 
 ASK_AGAIN = timedelta(seconds=30)  # an authority that was away
 LATER = timedelta(hours=6)  # a named file is looked at again
-AWAY = (KeyUnavailable, StoreUnavailable, DatabaseUnavailable, ClockUnsure)
+AWAY = (KeyUnavailable, StoreUnavailable, DatabaseUnavailable, ClockUnsure, LogBehind)
 
 log = logging.getLogger("antin.sweeping")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -20,3 +20,8 @@ def uuid7(now: datetime) -> UUID:
     value |= (rest * 4096 // 1000) << 64
     value |= 0b10 << 62
     return UUID(int=value | secrets.randbits(62))
+
+
+def time_of(id: UUID) -> datetime:
+    """When a UUIDv7 was made, to the millisecond."""
+    return _EPOCH + timedelta(milliseconds=id.int >> 80)

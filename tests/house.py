@@ -289,7 +289,13 @@ def _facts(session: Session) -> _Facts:
         if one["kind"] == "signature.attempt-ended" and one["facts"]["why"] == "restored"
     }
     session.expunge_all()
-    return _Facts(documents, named, intents, requests, lost)
+    return _Facts(documents, named, earlier, intents, requests, lost)
+
+
+async def sequenced(house: House) -> None:
+    """The audit trail numbers what waits and takes a checkpoint, as its jobs do all the time."""
+    await house.opened.log_keeper.sequence()
+    await house.opened.log_keeper.checkpoint()
 
 
 @asynccontextmanager
@@ -303,4 +309,14 @@ async def open_world_house(
         yield House(world, chosen, opened, world.clock)
 
 
-__all__ = ["OPEN", "Database", "House", "World", "make_world", "open_world_house", "replace", "settings_for"]
+__all__ = [
+    "OPEN",
+    "Database",
+    "House",
+    "World",
+    "make_world",
+    "open_world_house",
+    "replace",
+    "sequenced",
+    "settings_for",
+]

@@ -12,6 +12,7 @@ from typing import Any
 from catalogue import N_
 from documents.document import BadCursor, NoSuchDocument
 from documents.intake import NotAccepted
+from documents.log_keeper import LogBehind
 from documents.office import LogInRefused, NameTaken, NoSuchPerson, NotAllowed
 from documents.once import InProgress, OtherBody
 from documents.preview import PreviewUnavailable
@@ -186,6 +187,11 @@ TABLE: Mapping[type[Exception], Problem] = {
     ClockUnsure: Problem(
         "clock-unsure", 503, NOT_NOW, N_("Đồng hồ của máy chủ đang lệch, nên dịch vụ ngừng ký và cấp dấu thời gian."),
         ASK_ADMINISTRATOR, Saved.REQUEST, retryable=True, retry_after=60,
+    ),
+    LogBehind: Problem(
+        "log-behind", 503, NOT_NOW,
+        N_("Nhật ký kiểm toán không được chốt ra nơi thứ hai đã quá lâu, nên dịch vụ tạm ngừng ký."), ASK_ADMINISTRATOR,
+        Saved.REQUEST, retryable=True, retry_after=60,
     ),
     StoreUnavailable: Problem(
         "store-unavailable", 503, NOT_NOW, N_("Kho lưu trữ tạm thời không ghi hoặc đọc được."), TRY_AGAIN_SOON,

@@ -28,6 +28,7 @@ PARTS: Mapping[str, str] = {
     "token": N_("Thiết bị giữ khóa"),
     "store": N_("Kho lưu trữ"),
     "database": N_("Cơ sở dữ liệu"),
+    "audit": N_("Nhật ký kiểm toán"),
     "clock": N_("Đồng hồ"),
     "certificates": N_("Chứng thư"),
     "authority": N_("Dấu thời gian"),
@@ -151,6 +152,23 @@ TROUBLES: Mapping[str, Line] = {
     ),
     "old-server": Line(
         N_("Máy chủ PostgreSQL quá cũ: %(detail)s"), N_("Hãy dùng PostgreSQL 15 trở lên.")
+    ),
+    # -- audit trail
+    "log-not-writable": Line(
+        N_("Không ghi được nhật ký kiểm toán, nên tạm ngừng ký: %(detail)s"),
+        N_("Hãy xem ổ đĩa của cơ sở dữ liệu có đầy không, và có ai đã đổi quyền hoặc đặt trigger trên các bảng không."),
+    ),
+    "log-behind": Line(
+        N_("Nhật ký kiểm toán không được chốt ra nơi thứ hai đã quá lâu, nên tạm ngừng ký: %(detail)s"),
+        N_("Hãy xem thư mục ANTIN_CHECKPOINT_FOLDER có ghi được không, và khóa kiểm toán có trong thiết bị không."),
+    ),
+    "log-forked": Line(
+        N_("Nơi thứ hai giữ điểm chốt mà nhật ký này không cho ra: %(detail)s. Có bản sao thứ hai đang chạy, hoặc bản sao lưu cũ đã được chép đè."),
+        N_("Hãy dừng bản sao kia; nếu đã chép lại bản sao lưu, hãy khôi phục bằng antin restore. Rồi chạy antin audit check."),
+    ),
+    "checkpoint-place-away": Line(
+        N_("Không ghi được vào nơi thứ hai của các điểm chốt: %(detail)s"),
+        N_("Hãy xem thư mục ANTIN_CHECKPOINT_FOLDER. Sau năm phút không chốt được thì ngừng ký."),
     ),
     # -- clock
     "clock-off": Line(

@@ -29,13 +29,14 @@ class CompactRange:
     size: int = 0
     hashes: tuple[bytes, ...] = ()  # left to right, larger subtrees first
 
-    def append(self, leaf: bytes) -> CompactRange:
-        hashes, size = [*self.hashes, leaf], self.size
+    def append(self, hash: bytes, level: int = 0) -> CompactRange:
+        """With one leaf more, or with the perfect subtree of 2^level leaves; the size is a multiple of so many."""
+        hashes, size = [*self.hashes, hash], self.size >> level
         while size & 1:
             right = hashes.pop()
             hashes[-1] = node_hash(hashes[-1], right)
             size >>= 1
-        return CompactRange(self.size + 1, tuple(hashes))
+        return CompactRange(self.size + (1 << level), tuple(hashes))
 
     def root(self) -> bytes:
         if not self.hashes:

@@ -6,20 +6,23 @@
   where the next goes on from.
 - A restored database opens a new generation, whose first record names the last checkpoint that is known outside.
 - Those that append take turns; whoever would not finds its numbers taken, and nothing of it stays.
+- What the second place knows and this log does not give is another's: a clone goes on, or a backup came back unsaid.
+  Then there is no checkpoint any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage.database import WHOLE_SERVICE, Database
-from storage.identifiers import uuid7
+from storage.identifiers import time_of, uuid7
 from storage.log.checkpoints import Checkpoint, SignedCheckpoint
 from storage.log.merkle import CompactRange, leaf_hash, perfect
 from storage.log.proofs import STEP, hashes
@@ -28,23 +31,51 @@ from storage.schema import SERVICE, AuditCheckpointRow, AuditNodeRow, AuditRecor
 from storage.store import KeptName, ObjectStore, first_retention
 
 BATCH = 500  # records in one transaction
+MANY = 5000  # records that are looked at for the oldest; whoever waits longest is numbered first
 OPENED = "log.opened"
 TURN = "audit log"
 
 Sign = Callable[[bytes], Awaitable[bytes]]
-Elsewhere = Callable[[SignedCheckpoint], Awaitable[None]]
+
+
+class Forked(Exception):
+    """The second place holds a checkpoint that this log does not give."""
+
+
+class Elsewhere(Protocol):
+    """The second place. Raises OSError where it is away."""
+
+    async def after(self, generation: int, size: int) -> Sequence[SignedCheckpoint]:
+        """What lies there of later generations, or of this one from this size on, the same size too."""
+        ...
+
+    async def take(self, signed: SignedCheckpoint) -> None: ...
 
 
 @dataclass(frozen=True)
 class _Head:
     generation: int
     range: CompactRange
-    covered: int  # records that the last checkpoint covers
+    last: CompactRange  # what the last checkpoint covers
+    leaves: Sequence[bytes]  # since then
+
+    @property
+    def covered(self) -> int:
+        return self.last.size
+
+    def gives(self, one: Checkpoint) -> bool:
+        """Whether this log was that at that size; of sizes from the last checkpoint on."""
+        if one.generation != self.generation or not self.last.size <= one.size <= self.range.size:
+            return False
+        at = self.last
+        for leaf in self.leaves[: one.size - at.size]:
+            at = at.append(leaf)
+        return at.root() == one.root
 
 
 class Sequencer:
-    """`sign` asks the audit key, which lies outside the database; `elsewhere` takes a checkpoint to the second place.
-    Both say by an exception that they could not: then there is no checkpoint, and the next minute tries again."""
+    """`sign` asks the audit key, which lies outside the database; `elsewhere` is the second place. Both say by an
+    exception that they could not: then there is no checkpoint, and the next minute tries again."""
 
     def __init__(
         self, db: Database, store: ObjectStore, clock: Callable[[], datetime], *, sign: Sign, elsewhere: Elsewhere
@@ -63,16 +94,16 @@ class Sequencer:
                 return total
 
     async def checkpoint(self) -> SignedCheckpoint | None:
-        """Of all that is numbered; None where nothing is new. Raises DatabaseUnavailable, StoreUnavailable, and what
-        `sign` and `elsewhere` raise."""
-        head = await self._db.read(WHOLE_SERVICE, _new_head)
-        if head is None:
+        """Of all that is numbered; None where nothing is new. Raises Forked, DatabaseUnavailable, StoreUnavailable, and
+        what `sign` and `elsewhere` raise."""
+        head = await self._look()
+        if head is None or head.range.size == head.covered:
             return None
         at = self._clock()
         checkpoint = Checkpoint(head.generation, head.range.size, head.range.root(), at)
         signed = SignedCheckpoint(checkpoint, await self._sign(checkpoint.text()))
         await self._keep(signed)
-        await self._elsewhere(signed)
+        await self._elsewhere.take(signed)
 
         def work(session: Session) -> None:
             name = (checkpoint.generation, checkpoint.size)
@@ -86,6 +117,20 @@ class Sequencer:
 
         await self._db.transact(WHOLE_SERVICE, work)
         return signed
+
+    async def look(self) -> None:
+        """Whether the second place knows of another. Raises Forked, DatabaseUnavailable, and what `elsewhere` raises."""
+        await self._look()
+
+    async def _look(self) -> _Head | None:
+        head = await self._db.read(WHOLE_SERVICE, _head)
+        for one in await self._elsewhere.after(*((head.generation, head.covered) if head else (0, 0))):
+            at = one.checkpoint
+            ours = head is not None and head.gives(at)
+            # A sweep beside us may have gone on since we looked.
+            if not ours and not await self._db.read(WHOLE_SERVICE, partial(_gives, at=at)):
+                raise Forked(f"generation {at.generation}, {at.size} records")
+        return head
 
     async def run(self) -> None:
         """Both, as the job of every minute."""
@@ -180,13 +225,24 @@ def head(session: Session, now: datetime) -> Checkpoint | None:
     return Checkpoint(found.generation, found.range.size, found.range.root(), now) if found else None
 
 
-def _new_head(session: Session) -> _Head | None:
-    """The tree over all that is numbered, where that is more than the last checkpoint covers."""
-    found = _head(session)
-    return found if found and found.range.size > found.covered else None
+def oldest_uncovered(session: Session) -> datetime | None:
+    """When the oldest record was written that no checkpoint covers yet. It looks at a few rows, however old the log."""
+    row, known = AuditRecordRow, _head_rows(session)
+    ids = list(session.scalars(select(row.id).where(row.generation.is_(None)).limit(MANY)))
+    if known is not None:
+        generation, last = known
+        size = last.size if last is not None else 0
+        ids += session.scalars(select(row.id).where(row.generation == generation, row.number == size))
+    return min(map(time_of, ids), default=None)
 
 
-def _head(session: Session) -> _Head | None:
+def _gives(session: Session, at: Checkpoint) -> bool:
+    row, head = session.get(AuditCheckpointRow, (at.generation, at.size)), _head(session)
+    return row.root == at.root if row is not None else head is not None and head.gives(at)
+
+
+def _head_rows(session: Session) -> tuple[int, AuditCheckpointRow | None] | None:
+    """The generation, and its last checkpoint."""
     generation = _generation(session)
     if generation is None:
         return None
@@ -196,13 +252,21 @@ def _head(session: Session) -> _Head | None:
         .order_by(AuditCheckpointRow.size.desc())
         .limit(1)
     )
-    range = CompactRange.from_stored(last.state) if last else CompactRange()
-    since = range.size
-    leaves = session.scalars(
+    return generation, last
+
+
+def _head(session: Session) -> _Head | None:
+    found = _head_rows(session)
+    if found is None:
+        return None
+    generation, last = found
+    covered = CompactRange.from_stored(last.state) if last else CompactRange()
+    query = (
         select(AuditRecordRow.leaf_hash)
-        .where(AuditRecordRow.generation == generation, AuditRecordRow.number >= since)
+        .where(AuditRecordRow.generation == generation, AuditRecordRow.number >= covered.size)
         .order_by(AuditRecordRow.number)
     )
+    leaves, range = [leaf or b"" for leaf in session.scalars(query)], covered
     for leaf in leaves:
-        range = range.append(leaf or b"")
-    return _Head(generation, range, since)
+        range = range.append(leaf)
+    return _Head(generation, range, covered, leaves)

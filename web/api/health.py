@@ -22,7 +22,7 @@ from web.api.schema import PROBLEMS, bytes_of
 from web.bad_request import BadRequest, Fault
 from web.metrics import MEDIA_TYPE
 
-PARTS = ("token", "store", "database", "clock", "certificates", "authority", "jobs", "settings")
+PARTS = ("token", "store", "database", "audit", "clock", "certificates", "authority", "jobs", "settings")
 ASKED_EVERY = 2.0  # seconds
 OBJECT = {"type": "object"}
 

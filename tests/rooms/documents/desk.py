@@ -24,6 +24,7 @@ from documents.document import Document, Documents, SigningRequest
 from documents.evidence import EvidenceBundle, EvidenceKeeper
 from documents.intake import Arrival, Intake
 from documents.judging import Judging
+from documents.log_keeper import LogKeeper
 from documents.office import Caller, Office
 from documents.preview import Previews
 from documents.progress import Progress
@@ -44,6 +45,7 @@ from signing.workshop import Workshop
 from storage.database import WHOLE_SERVICE, Database
 from storage.folder_store import FolderStore
 from storage.identifiers import uuid7
+from storage.log.second_place import SecondPlace
 from storage.schema import IntentRow
 from storage.sealed import Sealer
 from tests.papers import letter
@@ -181,12 +183,14 @@ async def open_desk(folder: Path, pki: Pki, clock: SteerableClock) -> AsyncItera
             caller = await office.by_api_key(key)
             assert caller is not None
             callers.append(caller)
+        log_keeper = LogKeeper(db, store, vault, SecondPlace(folder / "checkpoints"), clock)
         desk = Desk(
             folder, clock, pki, db, store, vault, office, documents,
             Intake(db, store, workshop, codes=codes, clock=clock, limit=LIMIT),
             Previews(documents, store, workshop, clock), requests, progress, check,
             SignDocument(requests, progress, SigningSteps(tools)),
-            EvidenceBundle(db, store, documents, judging, clock, keys=vault), callers[0], callers[1], later,
+            EvidenceBundle(db, store, documents, judging, clock, keys=vault, cover=log_keeper.cover), callers[0],
+            callers[1], later,
         )  # fmt: skip
         await desk.make_key("con-dau")
         yield desk

@@ -24,7 +24,6 @@ from documents.wish import SignWish
 from hsm.key import NoSuchKey, Purpose, Refusal
 from signing.pades import CannotSign, Unsignable
 from signing.profile import Level
-from storage.log.sequencer import Sequencer
 from storage.store import NotKept, WorkingName, first_retention
 from tests.papers import letter
 from tests.rooms.documents.desk import SOON, Desk
@@ -365,18 +364,9 @@ async def test_what_a_dead_worker_held_is_taken_up(desk: Desk) -> None:
 
 
 async def test_the_bundle_holds_everything(desk: Desk) -> None:
-    audit = await desk.make_key("nhat-ky", purpose=Purpose.AUDIT)
+    audit = await desk.make_key("audit", purpose=Purpose.AUDIT)
     document = (await desk.receive()).id
     await desk.ask(document, level=Level.B_B)
-
-    async def sign(text: bytes) -> bytes:
-        return audit.sign(text, ec.ECDSA(SHA256()))
-
-    async def elsewhere(_: object) -> None:
-        return None
-
-    # A checkpoint belongs to no agency, and a proof is made of the hashes of others' records.
-    await Sequencer(desk.db, desk.store, desk.clock, sign=sign, elsewhere=elsewhere).run()
     with pytest.raises(NoSuchDocument):
         async with desk.evidence.write(desk.other, document, say=lambda one: str(one)):
             pass
@@ -395,6 +385,7 @@ async def test_the_bundle_holds_everything(desk: Desk) -> None:
     assert json.loads(content["report.json"])["verdict"] in {"VALID", "INDETERMINATE"}
     assert b"signature.delivered" in content["audit.jsonl"]
     told = [json.loads(line) for line in content["audit.jsonl"].splitlines()]
+    # Seconds after signing: a checkpoint is taken because somebody asks.
     assert all(one["proof"]["checkpoint"]["signature"] for one in told)
     # By which the checkpoints in the proofs are judged, elsewhere and later.
     assert load_pem_public_key(content["audit-key-1.pem"]) == audit.public_key()
