@@ -28,7 +28,7 @@ from web.api.schema import TAGS, finish
 from web.arriving import JSON_LIMIT, PIECE_WITHIN, SMALL, media_type
 from web.bad_request import BadRequest, Fault
 from web.door import Door, Porter
-from web.limits import VERIFICATIONS_AT_ONCE, Places, RateLimits
+from web.limits import VERIFICATIONS_AT_ONCE, VISITS_AT_ONCE, Places, RateLimits
 from web.metrics import Metrics
 from web.punctual import Punctual
 
@@ -42,6 +42,7 @@ BARE = {
     415: Fault.MEDIA_TYPE,
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CONNECTIONS = 1000  # at once
 # For uvicorn: a header may be so long, a connection may idle so long, so many may be open at once. `Door` believes
 # proxies and writes the log, so the server does neither.
 SERVER: dict[str, Any] = {
@@ -50,7 +51,7 @@ SERVER: dict[str, Any] = {
     "h11_max_incomplete_event_size": 48 * 1024,
     "timeout_keep_alive": 15,
     "timeout_graceful_shutdown": 20,
-    "limit_concurrency": 1000,
+    "limit_concurrency": CONNECTIONS,
     "proxy_headers": False,
     "server_header": False,
     "access_log": False,
@@ -72,7 +73,8 @@ def build(
                 rates=RateLimits(rooms.limits.requests_per_minute),
                 # However many one caller has, the last quarter is left to others.
                 signing=Places(signatures, each=signatures - signatures // 4),
-                verifying=Places(SERVER["limit_concurrency"], each=VERIFICATIONS_AT_ONCE),
+                verifying=Places(CONNECTIONS, each=VERIFICATIONS_AT_ONCE),
+                visiting=Places(CONNECTIONS, each=VISITS_AT_ONCE),
                 metrics=Metrics(),
                 log=AccessLog(write_log),
                 piece_within=piece_within,

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -22,7 +23,7 @@ from web.admission import admit, client_address
 from web.arriving import PIECE_WITHIN, Arriving
 from web.identity import calling_program
 from web.leaving import Leaving
-from web.limits import Places, RateLimits
+from web.limits import Places, RateLimits, neighbourhood
 from web.metrics import Metrics
 from web.problem import Found
 from web.problems import INTERNAL, problem_for
@@ -39,6 +40,7 @@ class Porter:
     rates: RateLimits
     signing: Places
     verifying: Places
+    visiting: Places
     metrics: Metrics
     log: AccessLog
     piece_within: float = PIECE_WITHIN
@@ -74,9 +76,10 @@ class Door:
         try:
             limits = rooms.limits
             admit(scope, address=rooms.address, production=rooms.production, proxies=limits.trusted_proxies)
-            if scope["path"] not in UNCOUNTED:
-                await _count(scope, porter.rates)
-            await self._app(scope, arriving, leaving)
+            async with AsyncExitStack() as held:
+                if scope["path"] not in UNCOUNTED:
+                    await held.enter_async_context(await _counted(scope, porter))
+                await self._app(scope, arriving, leaving)
         except (ClientDisconnect, ConnectionResetError):
             leaving.status = leaving.status or CLIENT_CLOSED
         except Exception as fault:
@@ -100,14 +103,16 @@ async def _tell(scope: Scope, arriving: Arriving, leaving: Leaving, found: Found
     await response(scope, arriving, leaving)
 
 
-async def _count(scope: Scope, rates: RateLimits) -> None:
-    """As the program whose key is shown, or by address: a key that does not count buys nobody another account.
-    Raises BadRequest (TOO_MANY_REQUESTS)."""
+async def _counted(scope: Scope, porter: Porter) -> AbstractAsyncContextManager[None]:
+    """As the program whose key is shown, or by address: a key that does not count buys nobody another account. By
+    address there is a bound besides to what goes on at once, or one machine that drips would take every connection.
+    Raises BadRequest (TOO_MANY_REQUESTS), and the context TOO_MANY_OF_YOURS."""
     program = await calling_program(Request(scope))
     if program is not None:
-        rates.request_by_client(str(program.id))
-    else:
-        rates.request_by_address(client_address(scope))
+        porter.rates.request_by_client(str(program.id))
+        return nullcontext()
+    porter.rates.request_by_address(client_address(scope))
+    return porter.visiting.one(neighbourhood(client_address(scope)))
 
 
 def _note(scope: Scope, porter: Porter, arriving: Arriving, leaving: Leaving, *, seconds: float) -> None:

@@ -19,6 +19,7 @@ from limits.strategies import FixedWindowRateLimiter
 from web.bad_request import BadRequest, Fault
 
 FAILURES_PER_MINUTE = 20  # refused log-ins and names that are not on the paper, of one address
+VISITS_AT_ONCE = 128  # requests of one address that shows no key; an office may have one for all its people
 VERIFICATIONS_AT_ONCE = 8  # of one caller or address
 WAIT_FOR_A_PLACE = 2.0  # seconds, said in Retry-After
 

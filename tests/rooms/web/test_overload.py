@@ -18,6 +18,8 @@ from tests.papers import letter
 from tests.rooms.web.conftest import Api
 from tests.rooms.web.test_api_documents import PDF, upload
 from tests.rooms.web.test_doors_files import told
+from web import arriving
+from web.limits import VISITS_AT_ONCE
 
 WISH = {"key": "con-dau", "level": "B-B"}
 MEMORY = 64 << 20
@@ -123,3 +125,43 @@ async def test_one_caller_leaves_places_for_the_others(api: Api) -> None:
         theirs = await api.http.post("/api/v1/verifications", content=letter(), headers=PDF | api.as_other())
         assert theirs.status_code == 200
     assert (await api.http.post(f"/api/v1/documents/{document}/signatures", json=WISH)).status_code == 201
+
+
+async def test_one_address_does_not_take_every_connection(api: Api) -> None:
+    visiting = api.app.state.porter.visiting
+    async with AsyncExitStack() as held:
+        for _ in range(VISITS_AT_ONCE):
+            await held.enter_async_context(visiting.one("127.0.0.1"))
+        refused = await api.http.get("/v", headers={"Authorization": "", "Accept": "application/json"})
+        told(refused, 429, "too-many-of-yours")
+        assert int(refused.headers["retry-after"]) > 0
+        assert (await api.http.get("/api/v1/documents")).status_code == 200
+        assert (await api.http.get("/healthz", headers={"Authorization": ""})).status_code == 200
+        await held.enter_async_context(visiting.one("203.0.113.9"))
+    assert (await api.http.get("/v", headers={"Authorization": ""})).status_code == 200
+
+
+async def test_a_body_that_is_too_slow_on_the_average_is_cut_off(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arriving, "GRACE", 0.0)
+    monkeypatch.setattr(arriving, "SLOWEST", 1 << 60)
+    answer = await api.http.post("/api/v1/documents", content=letter(), headers=PDF)
+    told(answer, 408, "too-slow")
+    assert answer.headers["connection"] == "close"
+    assert api.left_behind() == []
+
+
+async def test_a_million_fields_in_an_address_form_are_not_read(api: Api) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    taken = 0
+
+    async def fields() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for number in range(0, 1_000_000, 1000):
+            taken += 1000
+            yield b"".join(b"f%d=x&" % each for each in range(number, number + 1000))
+
+    answer = await api.http.post("/v", content=fields(), headers=form | {"Authorization": ""})
+    told(answer, 413, "body-too-large")
+    assert taken < 20_000
