@@ -135,7 +135,7 @@ class _Making:
             session, settings.database, file, password_file=settings.database_password_file, told=told
         )
         begun = set(begun_names(session))
-        with self._names.open("w") as out:
+        with form.writing(self._names) as out:
             for one in kept_names(session):
                 begun.discard(one)
                 out.write(f"{one}\n")
@@ -161,7 +161,7 @@ class _Making:
         with self._names.open() as lines:
             of = sum(1 for _ in lines) + len(begun)
         done, listed, copied, missing = 0, 0, 0, list[str]()
-        with (self.folder / form.LIST).open("w") as out:
+        with form.writing(self.folder / form.LIST) as out:
             async for batch in self._batches(begun):
                 results = await asyncio.gather(*(self._copy_one(one, objects=objects) for one, _ in batch))
                 for (name, certain), (line, new) in zip(batch, results, strict=True):

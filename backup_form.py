@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from uuid import UUID
 
 from storage.digests import copy_hashing, sha256_of
@@ -78,7 +78,8 @@ def close(folder: Path, manifest: Manifest) -> None:
         (sync_folder if entry.is_dir() else sync_file)(entry)
     files = {str(one.relative_to(folder)): sha256_of(one) for one in _files(folder)}
     new = folder / f"{MANIFEST}.new"
-    new.write_text(json.dumps(asdict(manifest) | {"files": files}, indent=1, sort_keys=True) + "\n")
+    with writing(new) as out:
+        out.write(json.dumps(asdict(manifest) | {"files": files}, indent=1, sort_keys=True) + "\n")
     sync_file(new)
     new.rename(folder / MANIFEST)
     sync_folder(folder)
@@ -119,6 +120,10 @@ def copy_file(file: Path, into: Path) -> str:
     new.rename(into)
     sync_folder(into.parent)
     return digest
+
+
+def writing(file: Path) -> TextIO:
+    return os.fdopen(_create(file), "w")
 
 
 def copy_tree(top: Path, name: str, into: Path) -> None:

@@ -137,6 +137,8 @@ async def _keep(
     async def one(listed: form.Listed) -> str:
         file = form.place_of(backups, listed.name)
         try:
+            if manifest.objects and not file.is_file():
+                return str(listed.name)
             if manifest.objects:
                 await store.kept.keep(listed.name, file, retain_until=listed.kept.retain_until)
             else:

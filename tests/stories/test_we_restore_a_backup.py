@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +17,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 import backup
-import chores
 import restore
 from documents.document import Disclosure, RequestState
 from documents.requests import OPEN, Requests
@@ -32,7 +30,7 @@ from storage.log.check import Fault
 from storage.log.checkpoints import SignedCheckpoint
 from storage.schema import AgencyRow, AuditRecordRow, DocumentRow, SigningRequestRow
 from tests import servers
-from tests.house import CHAIRMAN_KEY, SEAL_KEY, House, World, open_world_house, settings_for
+from tests.house import CHAIRMAN_KEY, SEAL_KEY, House, World, open_world_house, sequenced, settings_for
 
 Place = Callable[[], dict[str, Any]]  # settings of another empty place to keep facts and bytes in
 
@@ -253,15 +251,6 @@ async def requested_only(house: House, document: UUID, request: UUID) -> None:
     caller, wish = house.world.chairman.caller, SignWish(level=Level.B_T, key=CHAIRMAN_KEY)
     requests = Requests(facts_of(house), house.clock, house.rooms.seal)
     await requests.claim(caller, document, request, wish)
-
-
-async def sequenced(house: House) -> None:
-    """As the minute's job does it."""
-    watch = house.opened.watch
-    parts: Any = SimpleNamespace(
-        db=watch.db, store=watch.store, vault=watch.vault, settings=house.settings, times=Times(house.clock, house.clock.monotonic)
-    )  # fmt: skip
-    await chores._sequencer(parts).run()
 
 
 async def numbers(house: House) -> dict[tuple[int, int], bytes]:
