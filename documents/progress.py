@@ -33,6 +33,8 @@ from storage.schema import (
     SigningRequestRow,
 )
 
+EARLIER = "earlier"  # beside a Delivered: digests of what earlier workers were about to keep
+
 
 @dataclass(frozen=True)
 class Delivered:
@@ -84,10 +86,10 @@ class Progress:
         self, held: Held, prepared: PreparedSignature, working: UUID, *, check: dict[str, Any], external: bool
     ) -> Held:
         """Step 2: the bytes to be signed, the intent and the audit record, in one transaction."""
+        await self._ready()
         now = self._clock()
         intent = Intent(
             uuid7(now),
-        await self._ready()
             (held.intent.ordinal if held.intent else 0) + 1,
             "WAITING" if external else "OPEN",
             None,
@@ -112,10 +114,10 @@ class Progress:
 
     async def intend_again(self, held: Held) -> Held:
         """The last attempt is VOID or LOST: another, over the same bytes (K5)."""
+        await self._ready()
         now = self._clock()
         if held.prepared is None:
             raise ValueError("nothing is prepared")
-        await self._ready()
         prepared = held.prepared
         intent = Intent(uuid7(now), (held.intent.ordinal if held.intent else 0) + 1, "OPEN", None, None)
 
@@ -183,12 +185,27 @@ class Progress:
 
         return await self._db.transact(held.agency, work)
 
-    async def finishing(self, held: Held, done: Delivered) -> None:
-        """Step 5 begins: what is about to be kept has its name first, so that whoever takes up after a crash finds it
-        and makes no other."""
+    async def still_ours(self, held: Held) -> None:
+        """Before what no transaction fences: who was passed while paused keeps nothing. Raises TakenOver."""
 
         def work(session: Session) -> None:
-            self._mine(session, held).finished = done.to_stored()
+            row = session.get_one(SigningRequestRow, held.id)
+            if row.lease != held.lease or RequestState(row.state).ended:
+                raise TakenOver
+
+        await self._db.read(held.agency, work)
+
+    async def finishing(self, held: Held, done: Delivered) -> None:
+        """Step 5 begins: what is about to be kept has its name first, so that whoever takes up after a crash finds it
+        and makes no other. What an earlier worker named so stays named: paused in the middle of keeping it, that one may
+        end its writing at any time."""
+
+        def work(session: Session) -> None:
+            row = self._mine(session, held)
+            before = row.finished or {}
+            digests = [before.get("sha256"), *(one for _, one in before.get("evidence", ()))]
+            earlier = {*before.get(EARLIER, ()), *filter(None, digests)}
+            row.finished = done.to_stored() | {EARLIER: sorted(earlier)}
 
         await self._db.transact(held.agency, work)
 

@@ -277,6 +277,7 @@ class SigningSteps:
     # -- step 5
 
     async def keep(self, held: Held, file: Path, finished: Finished) -> None:
+        await self._.progress.still_ours(held)
         await self._keep(held, finished.sha256, file)
 
     async def _keep(self, held: Held, sha256: str, file: Path) -> None:
@@ -304,6 +305,7 @@ class SigningSteps:
 
     async def keep_evidence(self, held: Held, checked: Checked) -> Sequence[tuple[str, str]]:
         """Kind and SHA-256 of each, which the next transaction names."""
+        await self._.progress.still_ours(held)
         return await self._.evidence.keep(held, _prepared(held).certificate, checked)
 
     async def clear(self, held: Held) -> None:

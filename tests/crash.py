@@ -1,7 +1,8 @@
-"""A worker that dies: this file signs one document in a process of its own, and kills it at a point of the story
-(`python -m tests.crash POINT < facts.json`).
+"""A worker that dies or is paused: this file signs one document in a process of its own, and sends it a signal at a point
+of the story (`python -m tests.crash POINT [SIGSTOP] < facts.json`).
 
-The product knows nothing of it: the methods are wrapped here, and the end is SIGKILL, as a power cut would be.
+The product knows nothing of it: the methods are wrapped here. SIGKILL ends it, as a power cut would; after SIGSTOP it goes
+on when it is woken, and says in the end what came of it.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ POINTS: dict[str, tuple[type, str, str]] = {
     "3 the time-stamp is there": (SigningSteps, "timestamp", "after"),
     "4 before our own judgement": (SigningSteps, "judge", "before"),
     "4 judged": (SigningSteps, "judge", "after"),
+    "5 about to be kept": (SigningSteps, "keep", "before"),
     "5 kept": (SigningSteps, "keep", "after"),
     "5 the evidence is kept": (SigningSteps, "keep_evidence", "after"),
     "5 recorded": (Progress, "delivered", "after"),
@@ -46,19 +48,19 @@ POINTS: dict[str, tuple[type, str, str]] = {
 }
 
 
-def die_at(point: str) -> None:
+def meet_at(point: str, end: signal.Signals) -> None:
     owner, name, when = POINTS[point]
     told = getattr(owner, name)
 
     async def dying(*args: Any, **more: Any) -> Any:
-        if when == "after":
-            await told(*args, **more)
-        os.kill(os.getpid(), signal.SIGKILL)
+        result = await told(*args, **more) if when == "after" else None
+        os.kill(os.getpid(), end)
+        return result if when == "after" else await told(*args, **more)
 
     setattr(owner, name, dying)
 
 
-async def main(point: str, facts: dict[str, Any]) -> None:
+async def main(point: str, end: signal.Signals, facts: dict[str, Any]) -> str:
     clock = SteerableClock()
     clock.move(timedelta(seconds=facts["moved"]))
     settings = Settings(home=Path(facts["home"]), tsa_urls=facts["tsa_urls"], workers=1, **facts["settings"])
@@ -66,9 +68,14 @@ async def main(point: str, facts: dict[str, Any]) -> None:
     caller = Caller(UUID(facts["caller"]), agency, CallerKind.PERSON, "who dies", "", "")
     wish = SignWish(level=Level(facts["level"]), key=facts["key"])
     async with open_house(settings, times=Times(clock, clock.monotonic), furnished=False) as house:
-        die_at(point)
-        await house.rooms.sign.sign(caller, UUID(facts["document"]), UUID(facts["request"]), wish)
+        meet_at(point, end)
+        try:
+            done = await house.rooms.sign.sign(caller, UUID(facts["document"]), UUID(facts["request"]), wish)
+        except Exception as why:
+            return f"{type(why).__name__} {why}"
+        return done.state
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], json.load(sys.stdin)))
+    which = signal.Signals[sys.argv[2]] if len(sys.argv) > 2 else signal.SIGKILL
+    print(asyncio.run(main(sys.argv[1], which, json.load(sys.stdin))))
