@@ -23,8 +23,7 @@ import pytest
 
 from signing.parcels import NotAValue, open_value, pack_value
 from signing.profile import Level
-from signing import workshop as workshop_module
-from signing.workshop import Workshop, WorkshopBusy, WorkshopFailed
+from signing.workshop import Workshop, WorkshopFailed
 
 MIB = 1 << 20
 ROOT = Path(__file__).parents[3]
@@ -386,20 +385,3 @@ async def test_neither_kind_of_work_takes_the_last_place_from_the_other() -> Non
                 one.cancel()
             await asyncio.gather(*hanging, return_exceptions=True)
             assert await busy(same, 2, seconds=20, memory=64 * MIB) == 2
-
-
-async def test_those_who_wait_to_verify_are_so_many_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workshop_module, "MOST_WAITING", 2)
-    async with Workshop(1) as made:
-        hanging = [
-            asyncio.create_task(made.run_beside(time.sleep, 600, seconds=600, memory=64 * MIB))
-            for _ in range(3)
-        ]
-        await asyncio.sleep(0)
-        with pytest.raises(WorkshopBusy) as busy:
-            await made.run_beside(same, 1, seconds=20, memory=64 * MIB)
-        assert busy.value.retry_after > 0
-        for one in hanging:
-            one.cancel()
-        await asyncio.gather(*hanging, return_exceptions=True)
-        assert await made.run_beside(same, 1, seconds=20, memory=64 * MIB) == 1
