@@ -46,22 +46,28 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "one host":
         yield dict
         return
-    postgresql, s3 = request.getfixturevalue("machines")
+    with ExitStack() as stack:
+        yield on_servers(stack, request.getfixturevalue("machines"), tmp_path)
+
+
+def on_servers(
+    stack: ExitStack, machines: tuple[servers.PostgresqlServer, servers.S3Server], tmp_path: Path
+) -> Place:
+    postgresql, s3 = machines
     credentials = tmp_path / "credentials"
     credentials.write_text(f"{s3.access_key}\n{s3.secret_key}\n")
-    with ExitStack() as stack:
 
-        def another() -> dict[str, Any]:
-            name = secrets.token_hex(4)
-            return {
-                "database_url": stack.enter_context(servers.new_database(postgresql)),
-                "database_password_file": postgresql.password_file,
-                "jobs_database_url": stack.enter_context(servers.new_database(postgresql)),
-                "s3_endpoint": f"http://{s3.endpoint}", "s3_credentials_file": credentials,
-                "s3_kept_bucket": f"kept-{name}", "s3_working_bucket": f"working-{name}",
-            }  # fmt: skip
+    def another() -> dict[str, Any]:
+        name = secrets.token_hex(4)
+        return {
+            "database_url": stack.enter_context(servers.new_database(postgresql)),
+            "database_password_file": postgresql.password_file,
+            "jobs_database_url": stack.enter_context(servers.new_database(postgresql)),
+            "s3_endpoint": f"http://{s3.endpoint}", "s3_credentials_file": credentials,
+            "s3_kept_bucket": f"kept-{name}", "s3_working_bucket": f"working-{name}",
+        }  # fmt: skip
 
-        yield another
+    return another
 
 
 @asynccontextmanager
@@ -221,6 +227,25 @@ async def test_what_was_signed_after_the_backup_is_lost_and_never_signed_again(
         looked = await house.rooms.trail.check()
         assert {one.fault for one in looked.findings} == {Fault.NOT_IN_BACKUP}
     assert len([one for one in read_uses(home / "token") if one.key == CHAIRMAN_KEY]) == 3
+
+
+async def test_the_bucket_outlives_the_database(
+    world: World, home: Path, machines: tuple[servers.PostgresqlServer, servers.S3Server], tmp_path: Path
+) -> None:
+    to, caller = tmp_path / "backups", world.chairman.caller
+    with ExitStack() as stack:
+        another = on_servers(stack, machines, tmp_path)
+        here = another()
+        async with opened(world, home, here) as house:
+            document = (await house.upload(caller)).id
+            await house.sign(caller, document, CHAIRMAN_KEY)
+            made = await back_up(world, home, here, to, objects=False)
+        assert (made.copied, made.missing) == (0, [])
+        there = another() | {name: here[name] for name in ("s3_kept_bucket", "s3_working_bucket")}
+        restored = await put_back(world, tmp_path / "restored", there, to)
+        assert restored.missing == []
+        async with opened(world, tmp_path / "restored", there) as house:
+            await house.check(restored=True)
 
 
 async def test_numbers_are_never_used_twice(world: World, home: Path, place: Place, tmp_path: Path) -> None:
