@@ -129,13 +129,13 @@ class Office:
             record(session, agency=agency.id, kind="agency.made", at=now, about=agency.id, facts=facts)
             return agency
 
-        return await self._db.transact(WHOLE_SERVICE, work)
+        return await self._db.transact(agency.id, work)
 
     async def agencies(self) -> Sequence[Agency]:
         def work(session: Session) -> list[Agency]:
             return [Agency(r.agency, r.name, r.short_name) for r in session.scalars(select(AgencyRow))]
 
-        return await self._db.transact(WHOLE_SERVICE, work)
+        return await self._db.read(WHOLE_SERVICE, work)
 
     async def make_person(
         self, agency: UUID, login: str, *, name: str, title: str, by: str
@@ -192,7 +192,7 @@ class Office:
         def work(session: Session) -> list[Person]:
             return [_person(row) for row in session.scalars(select(PersonRow).order_by(PersonRow.login))]
 
-        return await self._db.transact(WHOLE_SERVICE, work)
+        return await self._db.read(WHOLE_SERVICE, work)
 
     # -- logging in
 
@@ -225,7 +225,7 @@ class Office:
             )  # fmt: skip
             _tell_of_log_in(session, _person(person), "person.logged-in", at=now, by="self")
 
-        await self._db.transact(WHOLE_SERVICE, work)
+        await self._db.transact(row.agency, work)
         return token
 
     async def log_out(self, token: str) -> None:
@@ -272,7 +272,7 @@ class Office:
             record(session, agency=agency, kind="client.made", at=now, about=client.id, facts=facts)
             return client
 
-        return await self._db.transact(WHOLE_SERVICE, work), key
+        return await self._db.transact(agency, work), key
 
     async def revoke_client(self, client: UUID, *, by: str) -> None:
         """Raises NoSuchPerson."""
@@ -292,7 +292,7 @@ class Office:
         def work(session: Session) -> list[Client]:
             return [_client(row) for row in session.scalars(select(ClientRow).order_by(ClientRow.created_at))]
 
-        return await self._db.transact(WHOLE_SERVICE, work)
+        return await self._db.read(WHOLE_SERVICE, work)
 
     async def by_api_key(self, key: str) -> Caller | None:
         """Who that was is believed for a second: a key that was taken back is refused a second later at most."""

@@ -195,7 +195,8 @@ class Requests:
                 return None
             return self._take(session, row, now, force=True)
 
-        return await self._db.transact(WHOLE_SERVICE, work)
+        agency = await self._agency_of(request)
+        return await self._db.transact(agency, work) if agency is not None else None
 
     async def waiting(self, *, orphaned: bool = False) -> Sequence[UUID]:
         """Open requests that nobody holds and that do not wait for somebody's answer from outside, oldest first; with
@@ -223,7 +224,14 @@ class Requests:
             if not RequestState(row.state).ended and not holds(row, now):
                 count_failure(row, f"{type(why).__name__}: {why}"[:200], now)
 
-        await self._db.transact(WHOLE_SERVICE, work)
+        agency = await self._agency_of(request)
+        if agency is not None:
+            await self._db.transact(agency, work)
+
+    async def _agency_of(self, request: UUID) -> UUID | None:
+        """Recovery goes over all agencies; what it does for one it does in that one's scope."""
+        query = select(SigningRequestRow.agency).where(SigningRequestRow.id == request)
+        return await self._db.read(WHOLE_SERVICE, lambda s: s.scalar(query))
 
     def _take(self, session: Session, row: SigningRequestRow, now: datetime, *, force: bool = False) -> Held:
         if not force and holds(row, now):

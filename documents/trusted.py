@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from signing.trust.anchors import Anchor, CannotLoad, TrustSnapshot, Use, describe
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import Database
 from storage.identifiers import uuid7
 from storage.log.records import record, rfc3339
 from storage.schema import SERVICE, TrustAnchorRow
@@ -57,7 +57,7 @@ class Trusted:
             )
             return [_kept(row) for row in session.scalars(query)]
 
-        return await self._db.read(WHOLE_SERVICE, work)
+        return await self._db.read(SERVICE, work)
 
     async def add(self, anchor: Anchor, *, confirmed_by: str) -> str:
         """The anchor's fingerprint; one that is believed already stays as it is."""
@@ -83,7 +83,7 @@ class Trusted:
             }  # fmt: skip
             record(session, agency=SERVICE, kind="trust.added", at=now, about=id, facts=facts)
 
-        await self._db.transact(WHOLE_SERVICE, work)
+        await self._db.transact(SERVICE, work)
         await self.reload()
         return fingerprint
 
@@ -105,7 +105,7 @@ class Trusted:
                 facts={"fingerprint": fingerprint, "by": by},
             )
 
-        await self._db.transact(WHOLE_SERVICE, work)
+        await self._db.transact(SERVICE, work)
         await self.reload()
 
 

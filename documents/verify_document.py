@@ -144,7 +144,7 @@ class Verifying:
             session.expunge(row)
             return row
 
-        return await self.db.read(WHOLE_SERVICE, work)
+        return await self.db.read(SERVICE, work)
 
 
 def _hash(token: str) -> bytes:
