@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+import ground
+from documents.counts import stuck
+from settings import Settings
+from storage.database import Database, DatabaseUnavailable
 from storage.jobs import Jobs
+from storage.problem import Problem
 
 if TYPE_CHECKING:
     from service import House, Parts
+
+Clock = Callable[[], datetime]
 
 GO_ON = "signing.go-on"
 
@@ -43,6 +52,15 @@ async def begin(jobs: Jobs, house: House, parts: Parts, *, orphaned: bool) -> No
         await jobs.start()
     except Exception:
         log.exception("durable work could not be started")
+
+
+async def durable(settings: Settings, db: Database, clock: Clock, jobs: Jobs | None) -> list[Problem]:
+    """How the waiting work does: of this service, or seen from a command beside it. Raises nothing."""
+    found = await (jobs.problems() if jobs else asyncio.to_thread(ground.jobs_from_outside, settings))
+    try:
+        return found + await stuck(db, clock())
+    except DatabaseUnavailable:  # told by itself
+        return found
 
 
 async def end(jobs: Jobs, starting: asyncio.Task[None]) -> None:

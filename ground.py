@@ -21,15 +21,18 @@ from signing.trust.fetcher import Fetcher, Reach
 from signing.trust.revocation import Revocation
 from storage.database import Database
 from storage.folder_store import FolderStore
-from storage.jobs import Jobs
+from storage.jobs import Jobs, look
+from storage.problem import Problem
 from storage.store import StoreUnavailable
 
 if TYPE_CHECKING:
     from storage.minio_store import MinioStore
 
+SERVING = "serving.lock"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 HALF_RESTORED = "half-restored"  # its mark in a home
-JOB_VERSION = "1"  # names the form of the stored work (P6)
+# Names the form of the stored work, and the older ones that are read besides (P6).
+JOB_VERSION, OLDER_JOBS = "2", ("1",)
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,10 @@ def presence(home: Path, *, serving: bool) -> Iterator[bool]:
     with (home / "present.lock").open("a+") as file:
         alone = serving and _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(file.fileno(), fcntl.LOCK_SH)
-        yield alone
+        with (home / SERVING).open("a") as ours:
+            if serving:
+                fcntl.flock(ours.fileno(), fcntl.LOCK_SH)
+            yield alone
 
 
 @contextmanager
@@ -108,8 +114,22 @@ def database(settings: Settings) -> Database:
 def jobs(settings: Settings, times: Times) -> Jobs:
     return Jobs(
         settings.jobs_database, JOB_VERSION, clock=times.wall, host=socket.gethostname(),
-        password_file=settings.database_password_file,
+        password_file=settings.database_password_file, older=OLDER_JOBS,
     )  # fmt: skip
+
+
+def served(home: Path) -> bool:
+    """Whether a service runs at home."""
+    with (home / SERVING).open("a") as file:
+        return not _locks(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def jobs_from_outside(settings: Settings) -> list[Problem]:
+    """What the jobs' database tells of a service that runs at this home; nothing where none does. Blocks."""
+    if not served(settings.home):
+        return []
+    forms = (JOB_VERSION, *OLDER_JOBS)
+    return look(settings.jobs_database, forms, password_file=settings.database_password_file)
 
 
 def store(settings: Settings) -> FolderStore | MinioStore:

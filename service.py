@@ -13,7 +13,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -127,7 +127,7 @@ def roof() -> Roof:
         """The log and what is known outside; a token that is away leaves the signatures unjudged."""
         db, vault = ground.database(settings), Pkcs11Vault(settings.socket)
         try:
-            yield Trail(db, MACHINE.wall, keys=vault, elsewhere=settings.checkpoints)
+            yield Trail(db, MACHINE.wall, keys=vault, elsewhere=settings.checkpoints, token=settings.token)
         finally:
             await vault.close()
             await db.close()
@@ -256,7 +256,7 @@ async def _open_parts(
     jobs = ground.jobs(settings, times) if serving else None
     watch = Watch(
         settings, vault, guard, db=db, store=store, trusted=trusted, confined=workshop.confined, sole=sole,
-        time_sources=sources, log_keeper=log_keeper,
+        time_sources=sources, log_keeper=log_keeper, durable=partial(chores.durable, settings, db, times.wall, jobs),
     )  # fmt: skip
     return alone, Parts(settings, times, db, store, vault, log_keeper, guard, trusted, workshop, jobs, watch)
 
@@ -325,7 +325,7 @@ class Parts:
             evidence=EvidenceBundle(
                 db, store, documents, judging, clock, keys=self.vault, cover=self.log_keeper.cover
             ),
-            trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints),
+            trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints, token=settings.token),
             keys=self.vault, authority=ours, seal=seal, ready=self.watch.troubles, counts=self._counts,
         )  # fmt: skip
         sweeping = Sweeping(db, store, requests, sign, self.guard.now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,6 +71,7 @@ class Watch:
     sole: bool = True  # as in production.Facts
     time_sources: int = 0
     log_keeper: LogKeeper | None = None
+    durable: Callable[[], Awaitable[list[Problem]]] | None = None  # how the waiting work does
 
     async def troubles(self) -> Sequence[Trouble]:
         """Everything at once; raises nothing."""
@@ -95,6 +96,8 @@ class Watch:
                 found.append(trouble_of(why))
         if self.log_keeper is not None:
             found += [_from("audit", one) for one in await self.log_keeper.problems()]
+        if self.durable is not None:
+            found += [_from("jobs", one) for one in await self.durable()]
         if keys is not None:
             found += self._keys(keys)
         if not self.confined:

@@ -210,6 +210,32 @@ TROUBLES: Mapping[str, Line] = {
     ),
     # -- jobs
     "jobs-away": Line(N_("Công việc chờ không chạy: %(detail)s"), ASK_DATABASE),
+    "jobs-set-aside": Line(
+        N_("Một công việc chờ bị gác lại vì lần nào cũng hỏng: %(detail)s"),
+        N_("Hãy xem lý do; văn bản liên quan vẫn được lượt quét định kỳ làm tiếp."),
+    ),
+    "jobs-late": Line(
+        N_("Có công việc đã đến hạn từ lâu mà chưa tiến trình nào làm: %(detail)s"),
+        N_("Hãy xem dịch vụ có quá tải không, và có đủ tiến trình đang chạy không."),
+    ),
+    "jobs-of-another-form": Line(
+        N_("Có công việc chờ do phiên bản khác của dịch vụ ghi, phiên bản này không đọc được: %(detail)s"),
+        N_("Hãy chạy phiên bản mới nhất của dịch vụ trên mọi máy."),
+    ),
+    "sweep-slow": Line(
+        N_("Một lượt quét định kỳ chạy quá lâu: %(detail)s"), N_("Hãy xem kho lưu trữ, cơ sở dữ liệu và đường mạng.")
+    ),
+    "sweep-fails": Line(
+        N_("Một lượt quét định kỳ đang hỏng: %(detail)s"), N_("Hãy xem lý do và nhật ký của dịch vụ.")
+    ),
+    "request-set-aside": Line(
+        N_("Một yêu cầu ký bị gác lại vì lần nào cũng hỏng: %(detail)s"),
+        N_("Hãy sửa nguyên nhân. Dịch vụ thử lại mỗi ngày một lần, và thử ngay khi người yêu cầu gọi lại."),
+    ),
+    "stuck": Line(
+        N_("Có yêu cầu ký dừng quá lâu ở một trạng thái chờ: %(detail)s"),
+        N_("Hãy xem bên được nêu: họ là nơi kết thúc trạng thái đó."),
+    ),
     # -- settings
     "not-confined": Line(
         N_("Hệ điều hành không cho giới hạn các tiến trình đọc tệp: chúng còn với tới được mạng."),

@@ -4,6 +4,7 @@ minute; the paused one wakes up and changes nothing."""
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -137,3 +138,20 @@ async def test_a_living_service_takes_over_by_itself(
         assert (await house.rooms.documents.request(caller, request)).state is RequestState.DONE
         await house.check()
     assert timedelta(minutes=1) > LEASE + SWEEP
+
+
+async def test_durable_work_that_cannot_start_is_seen(world: World, home: Path) -> None:
+    """Sweeps do its work meanwhile; that it is so stands on /readyz, /metrics and in `antin doctor`, and not in a log alone."""
+    with (home / "jobs.sqlite.lock").open("w") as lock:
+        fcntl.flock(lock.fileno(), fcntl.LOCK_EX)  # another process has it
+        async with open_world_house(world, home, serving=True) as house:
+            async with asyncio.timeout(30):
+                while not (told := [one for one in await house.rooms.ready() if one.part == "jobs"]):
+                    await asyncio.sleep(0.1)
+            assert [(one.code, one.stops) for one in told] == [("jobs-away", False)]
+            assert (await house.rooms.counts())["jobs_started"] == 0
+            async with open_world_house(world, home) as beside:
+                seen = await beside.opened.watch.troubles()
+            assert [one.code for one in seen if one.part == "jobs"] == ["jobs-away"]
+    async with open_world_house(world, home) as alone:  # where no service runs nothing is to be done
+        assert [one for one in await alone.opened.watch.troubles() if one.part == "jobs"] == []

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from documents.counts import PASSING, counts, stuck
 from documents.document import RequestState
 from documents.leases import DIED, LEASE, SET_ASIDE, SET_ASIDE_AFTER
 from documents.requests import HOLDER_ANSWERS_WITHIN, Held
@@ -145,3 +146,22 @@ async def test_a_clock_that_was_set_forward_deletes_nothing(house: House) -> Non
         house.clock.jump(-timedelta(days=365))
     async with house.rooms.documents.open(house.world.clerk.caller, document) as path:
         assert path.stat().st_size == document.size
+
+
+async def test_what_waits_too_long_or_is_set_aside_is_told_with_its_owner(desk: Desk) -> None:
+    document, request = (await desk.receive()).id, desk.id()
+    with desk.pki.answering("tsa"):
+        await desk.ask(document, request=request)
+    assert await stuck(desk.db, desk.clock()) == []
+    for _ in range(SET_ASIDE_AFTER):
+        await desk.requests.failed(request, RuntimeError("the page tree bites its tail"))
+    told = await stuck(desk.db, desk.clock() + timedelta(hours=25))
+    assert [(one.code, one.stops) for one in told] == [("request-set-aside", False), ("stuck", False)]
+    assert told[0].detail == f"{request}: RuntimeError: the page tree bites its tail ({SET_ASIDE_AFTER})"
+    assert told[1].detail.startswith("TIMESTAMP_PENDING: 1, ")
+    assert told[1].detail.endswith("the time-stamp authority")
+    assert (await counts(desk.db))["signing_requests_set_aside"] == 1
+
+
+def test_every_passing_state_has_an_owner_and_a_limit() -> None:
+    assert {one for one in RequestState if not one.ended} == set(PASSING)
