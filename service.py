@@ -185,13 +185,13 @@ class House:
     store: FolderStore | MinioStore
     watch: Watch
     sweeping: Sweeping
+    log_keeper: LogKeeper
     told: Furnished | None = None  # what a demonstration home tells its visitor
 
 
 @asynccontextmanager
 async def open_house(
     settings: Settings, *, serving: bool = False, times: Times = MACHINE, furnished: bool = True
-    log_keeper: LogKeeper
 ) -> AsyncIterator[House]:
     """Opens everything from the ground up, and closes it in the other order. `serving`: durable work is done here;
     `furnished`: in development an empty home gets an authority, people and a sample.
@@ -245,13 +245,13 @@ async def _open_parts(
     stack.callback(store.close)
     vault = Pkcs11Vault(settings.socket)
     stack.push_async_callback(vault.close)
+    log_keeper = LogKeeper(db, store, vault, SecondPlace(settings.checkpoints), times.wall)
     # The craft.
     guard = ground.guard(settings, times)
     _, sources = await asyncio.gather(guard.measure(), independent(settings.clock_sources))
     trusted = Trusted(db, times.wall, production=settings.production)
     await trusted.reload()
     workshop = await stack.enter_async_context(Workshop(settings.workers))
-    log_keeper = LogKeeper(db, store, vault, SecondPlace(settings.checkpoints), times.wall)
     # The office.
     jobs = ground.jobs(settings, times) if serving else None
     watch = Watch(
