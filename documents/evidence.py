@@ -33,6 +33,7 @@ from documents.trail import audit_keys
 from hsm.key import KeyVault
 from signing.verification.report import to_json
 from storage.database import WHOLE_SERVICE, Database
+from storage.folder_access import disk_faults
 from storage.identifiers import uuid7
 from storage.log.records import records_about
 from storage.schema import EvidenceRow, SigningRequestRow
@@ -82,7 +83,8 @@ class EvidenceKeeper:
             return sha256
         file = self._store.scratch() / f"{uuid7(now)}.evidence"
         try:
-            file.write_bytes(content)
+            with disk_faults():
+                file.write_bytes(content)
             await self._store.kept.keep(KeptName(agency, sha256), file, retain_until=until)
         finally:
             file.unlink(missing_ok=True)
@@ -97,12 +99,12 @@ def _things(certificate: bytes, checked: Checked) -> list[tuple[str, bytes]]:
     return things + [("crl", one) for one in checked.crls] + [("ocsp", one) for one in checked.ocsps]
 
 
-class EvidenceBundle:
-    def __init__(  # noqa: PLR0913 - what it is put together from, each by its name
 async def _not() -> None:
     return None
 
 
+class EvidenceBundle:
+    def __init__(  # noqa: PLR0913 - what it is put together from, each by its name
         self,
         db: Database,
         store: ObjectStore,
@@ -111,11 +113,11 @@ async def _not() -> None:
         clock: Callable[[], datetime],
         *,
         keys: KeyVault,
-    ) -> None:
-        self._db, self._store, self._documents = db, store, documents
         cover: Callable[[], Awaitable[None]] = _not,
-        self._judging, self._clock, self._keys, self._cover = judging, clock, keys, cover
+    ) -> None:
         """`cover` takes a checkpoint of what is recorded, if it can."""
+        self._db, self._store, self._documents = db, store, documents
+        self._judging, self._clock, self._keys, self._cover = judging, clock, keys, cover
 
     def write(
         self, caller: Caller, document: UUID, *, say: Callable[[Any], str]
@@ -130,7 +132,7 @@ async def _not() -> None:
         found = await self._documents.get(caller, document)
         file = self._store.scratch() / f"{uuid7(self._clock())}.zip"
         try:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle:
+            with disk_faults(), zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle:
                 sums = Sums(bundle, self._clock())
                 sums.text("README.txt", READ_ME)
                 await self._add_renditions(sums, found)

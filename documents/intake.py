@@ -27,6 +27,7 @@ from documents.office import Caller, NotAllowed
 from documents.once import OtherBody
 from signing.workshop import Workshop, WorkshopFailed
 from storage.database import Database
+from storage.folder_access import disk_faults
 from storage.identifiers import uuid7
 from storage.log.records import record
 from storage.schema import DocumentRow, RenditionRow
@@ -127,8 +128,9 @@ class Intake:
         working = uuid7(self._clock())
         file = self._store.scratch() / f"{working}.upload"
         try:
-            landed = await land(chunks, file, limit=self._limit, declared=arrival.declared_size)
-            pages = await self._look_at(landed)
+            with disk_faults():
+                landed = await land(chunks, file, limit=self._limit, declared=arrival.declared_size)
+                pages = await self._look_at(landed)
             now = self._clock()
             await self._store.working.put(
                 WorkingName(caller.agency, working), file, expires=now + UPLOADS_WAIT

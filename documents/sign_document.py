@@ -31,6 +31,7 @@ from signing.pades import AnswerDoesNotFit, CannotSign, NotThePreparedFile, Unsi
 from signing.timestamping.source import TimestampUnavailable
 from signing.verification.own_work import NotAccepted
 from signing.workshop import WorkshopFailed
+from storage.folder_access import disk_faults
 from storage.store import NotKept
 
 # What was prepared and what came for it do not belong together: asking again would end the same way.
@@ -127,6 +128,10 @@ class SignDocument:
             return await self._story(held)
 
     async def _story(self, held: Held) -> SigningRequest:
+        with disk_faults():
+            return await self._steps_left(held)
+
+    async def _steps_left(self, held: Held) -> SigningRequest:
         if held.prepared is not None and held.prepared.expires < self._steps.now() and not held.answered:
             return await self._expired(held)
         if held.state is RequestState.REVOCATION_PENDING:

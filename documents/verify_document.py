@@ -21,6 +21,7 @@ from documents.results import PublicResult, Results
 from documents.stored_report import report_from_stored, to_stored
 from signing.verification.report import Report
 from storage.database import WHOLE_SERVICE, Database
+from storage.folder_access import disk_faults
 from storage.identifiers import uuid7
 from storage.schema import SERVICE, VerificationRow
 from storage.store import NotKept, ObjectStore, WorkingName
@@ -60,13 +61,14 @@ class Verifying:
         declared_size: int | None,
         password: str | None = None,
     ) -> Report:
-        """Judges and forgets: nothing of the file is left. Raises intake.NotAccepted."""
+        """Judges and forgets: nothing of the file is left. Raises intake.NotAccepted, StoreUnavailable."""
         file = self.store.scratch() / f"{uuid7(self.clock())}.brought"
         try:
-            landed = await land(chunks, file, limit=self.limit, declared=declared_size)
-            return await self.judging.of_stranger(
-                file, name=clean_name(name), sha256=landed.sha256, password=password
-            )
+            with disk_faults():
+                landed = await land(chunks, file, limit=self.limit, declared=declared_size)
+                return await self.judging.of_stranger(
+                    file, name=clean_name(name), sha256=landed.sha256, password=password
+                )
         finally:
             file.unlink(missing_ok=True)
 
@@ -77,8 +79,9 @@ class Verifying:
         file = self.store.scratch() / f"{working.id}.brought"
         shown = clean_name(name)
         try:
-            landed = await land(chunks, file, limit=self.limit, declared=declared_size)
-            report = await self.judging.of_stranger(file, name=shown, sha256=landed.sha256)
+            with disk_faults():
+                landed = await land(chunks, file, limit=self.limit, declared=declared_size)
+                report = await self.judging.of_stranger(file, name=shown, sha256=landed.sha256)
             ours = await self.results.by_revisions(one.signed_revision or "" for one in report.signatures)
             expires = self.clock() + ANSWER_LASTS
             await self.store.working.put(working, file, expires=expires)

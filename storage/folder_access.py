@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,9 @@ from storage.store import StoreUnavailable
 
 T = TypeVar("T")
 
+# What a disk says that is full, worn out, or not to be written any more.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG}
+
 
 @contextmanager
 def faults() -> Iterator[None]:
@@ -22,6 +26,18 @@ def faults() -> Iterator[None]:
     try:
         yield
     except OSError as why:
+        raise StoreUnavailable(str(why)) from why
+
+
+@contextmanager
+def disk_faults() -> Iterator[None]:
+    """Around work with files in scratch: what the disk cannot do is StoreUnavailable. Other OSErrors (a line that was cut,
+    a time that is over) stay what they are."""
+    try:
+        yield
+    except OSError as why:
+        if why.errno not in DISK:
+            raise
         raise StoreUnavailable(str(why)) from why
 
 

@@ -1,7 +1,7 @@
 """What is kept in a bucket with versions and object lock: this file keeps the promise `KeptSpace` over S3.
 
-- `<agency>/<SHA-256>`, written only where nothing stands. Written again, the server's own checksum is asked for; where it
-  has none (an object of several parts) the bytes are read.
+- `<agency>/<SHA-256>`, written only where nothing stands. Once written, or where it stood already, size and the server's own
+  checksum are asked for; where it has none (an object of several parts) the bytes are read.
 - Retention is GOVERNANCE: an administrator with the bypass right can end it, and the scrub names that. COMPLIANCE is never
   set here; where somebody set it, it stays.
 """
@@ -70,21 +70,24 @@ class MinioKept:
         for attempt in range(TRIES):
             try:
                 self._put(name, source, lock)
+                self._verify(name, source.stat().st_size)  # an answer is none: what stands there is
                 return
             except OtherDigest:
                 raise AlreadyKept(str(name)) from None
             except S3Error as why:
                 if why.code not in {STANDS, AT_THIS_MOMENT}:
                     raise
-                if why.code == STANDS and self._stands(name, retain_until):
+                if why.code == STANDS and self._stands(name, source, retain_until):
                     return
+            except NotKept:
+                pass
             time.sleep(PAUSE * 2**attempt)  # somebody else writes it, or takes it away, at this moment
         raise StoreUnavailable(f"{name}: others were in the way {TRIES} times")
 
-    def _stands(self, name: KeptName, retain_until: datetime | None) -> bool:
+    def _stands(self, name: KeptName, source: Path, retain_until: datetime | None) -> bool:
         """Whether these very bytes stand there, held as long as they must be. Raises Damaged."""
         try:
-            self._verify(name)
+            self._verify(name, source.stat().st_size)
             if retain_until:
                 self._retain(name, retain_until)
         except NotKept:
@@ -99,8 +102,12 @@ class MinioKept:
                 raise
             self._s3.writer.put(self._bucket, str(name), source, sha256=name.sha256, headers={})
 
-    def _verify(self, name: KeptName) -> None:
-        told = (self._head(name).metadata or {}).get("x-amz-checksum-sha256")
+    def _verify(self, name: KeptName, size: int) -> None:
+        """Raises NotKept, Damaged."""
+        head = self._head(name)
+        if head.size != size:
+            raise Damaged(f"{name}: {head.size} bytes of {size}")
+        told = (head.metadata or {}).get("x-amz-checksum-sha256")
         if told == b64encode(bytes.fromhex(name.sha256)).decode():
             return
         file = self._s3.scratch / secrets.token_hex(12)

@@ -36,6 +36,10 @@ class MinioWorking:
         def work() -> None:
             told = {EXPIRES: expires.astimezone(UTC).isoformat(), DIGEST: sha256_of(source)}
             self._s3.writer.put(self._bucket, str(name), source, sha256=None, headers=told)
+            # An intent may name it: a server that answered and kept something else is found out before.
+            head, size = self._head(name), source.stat().st_size
+            if (head.size, (head.metadata or {}).get(DIGEST)) != (size, told[DIGEST]):
+                raise StoreUnavailable(f"{name}: {head.size} bytes are there of {size}")
 
         await self._s3.run(work)
 
