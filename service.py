@@ -25,8 +25,8 @@ from documents.document import Documents
 from documents.evidence import EvidenceBundle, EvidenceKeeper
 from documents.intake import Intake
 from documents.judging import Judging
-from documents.office import Office
 from documents.log_keeper import LogKeeper
+from documents.office import Office
 from documents.once import Once
 from documents.preview import Previews
 from documents.progress import Progress
@@ -56,8 +56,8 @@ from signing.workshop import Workshop
 from storage.database import Database, DatabaseUnavailable
 from storage.folder_store import FolderStore
 from storage.jobs import Jobs
-from storage.sealed import Sealer
 from storage.log.second_place import SecondPlace
+from storage.sealed import Sealer
 from watch import FAULTS, Watch, survey
 
 if TYPE_CHECKING:
@@ -286,13 +286,13 @@ class Parts:
     db: Database
     store: FolderStore | MinioStore
     vault: Pkcs11Vault
+    log_keeper: LogKeeper
     guard: ClockGuard
     trusted: Trusted
     workshop: Workshop
     jobs: Jobs | None
     watch: Watch
 
-    log_keeper: LogKeeper
     async def house(self, stack: AsyncExitStack) -> House:
         settings, db, store, clock = self.settings, self.db, self.store, self.times.wall
         workshop, trusted = self.workshop, self.trusted

@@ -114,20 +114,23 @@ def audit_commands(roof: Roof) -> typer.Typer:
     @app.command("check", help="Nhật ký có nguyên vẹn không. / Whether the log is whole.")
     def check(
         checkpoints: Annotated[Path | None, typer.Option("--checkpoints", metavar="FOLDER")] = None,
+        everything: Annotated[
+            bool, typer.Option("--all", help="Đọc lại tất cả. / Reads everything again.")
+        ] = False,
         as_json: AsJson = False,
     ) -> int:
         if checkpoints is not None and not checkpoints.is_dir():
             raise typer.BadParameter(words(N_("Không có thư mục %(file)s."), file=str(checkpoints)))
-        return asyncio.run(check_log(roof, checkpoints, as_json=as_json))
+        return asyncio.run(check_log(roof, checkpoints, everything=everything, as_json=as_json))
 
     return app
 
 
-async def check_log(roof: Roof, checkpoints: Path | None, *, as_json: bool) -> int:
+async def check_log(roof: Roof, checkpoints: Path | None, *, everything: bool, as_json: bool) -> int:
     """0 whole, 1 something was changed. `checkpoints`: a folder that an auditor brings."""
     more = await asyncio.to_thread(checkpoints_in, checkpoints) if checkpoints else []
     async with roof.trail() as trail:
-        seen = await trail.check(more=more)
+        seen = await trail.check(more=more, everything=everything)
     for one in seen.findings:
         if as_json:
             print_json(_finding(one))
@@ -141,6 +144,12 @@ async def check_log(roof: Roof, checkpoints: Path | None, *, as_json: bool) -> i
             words(N_("Không có điểm chốt nào ở ngoài để đối chiếu: phần cuối bị cắt sẽ không lộ.")),
             style="yellow",
         )
+    if not seen.uses:
+        said = N_("Sổ dùng khóa của thiết bị không đọc được từ đây, nên chưa đối chiếu với nó.")
+        tell(words(said), style="yellow")
+    if seen.again < seen.old:
+        said = N_("Đã đọc lại %(again)s trong %(old)s bản ghi của những lần trước; --all đọc lại tất cả.")
+        tell(words(said, again=seen.again, old=seen.old))
     if seen.findings:
         return REFUSED
     tell(

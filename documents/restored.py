@@ -130,5 +130,5 @@ def _lost(session: Session, use: Use, now: datetime) -> None:
         "request": str(use.request), "intent": str(use.intent), "state": "LOST", "why": RESTORED, "key": use.key,
         "to_sign_sha256": use.to_sign_sha256.hex(),
     }  # fmt: skip
-    about: UUID | None = request.document if request is not None else None
+    about = request.document if request is not None else use.request
     record(session, agency=use.agency, kind="signature.attempt-ended", at=now, about=about, facts=facts)

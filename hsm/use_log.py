@@ -192,15 +192,27 @@ class UseLog:
             raise LogUnavailable(str(wrong)) from wrong
 
 
-def read_uses(folder: Path) -> Iterator[Use]:
-    """Every line, in the order of writing, for whoever may read the token's folder; also while the token works."""
+def last_use(folder: Path) -> int:
+    """The number of the newest line, 0 for none. Raises sqlite3.Error."""
+    base = sqlite3.connect(f"{(folder / FILE).absolute().as_uri()}?mode=rw", uri=True, timeout=10.0)
+    try:
+        return base.execute("SELECT max(number) FROM uses").fetchone()[0] or 0
+    finally:
+        base.close()
+
+
+def read_uses(folder: Path, *, after: int = 0, last: int = 2**62) -> Iterator[Use]:
+    """Every line, or those after a number and up to another, in the order of writing, for whoever may read the token's
+    folder; also while the token works."""
     base = sqlite3.connect(f"{(folder / FILE).absolute().as_uri()}?mode=rw", uri=True, timeout=10.0)
     try:
         query = (
             "SELECT intent, key, to_sign_sha256, mechanism, request, lease, agency, person, at, result"
-            " FROM uses ORDER BY number"
+            " FROM uses WHERE number > ? AND number <= ? ORDER BY number"
         )
-        for intent, key, digest, mechanism, request, lease, agency, person, at, result in base.execute(query):
+        for intent, key, digest, mechanism, request, lease, agency, person, at, result in base.execute(
+            query, (after, last)
+        ):
             yield Use(
                 UUID(bytes=intent), key, digest, mechanism, UUID(bytes=request), lease,
                 UUID(bytes=agency), UUID(bytes=person), datetime.fromisoformat(at), result,

@@ -41,7 +41,6 @@ from signing.verification.report import Verdict
 from storage.database import WHOLE_SERVICE, Database
 from storage.identifiers import uuid7
 from storage.log.check import Fault
-from storage.log.check import check as check_log
 from storage.log.checkpoints import SignedCheckpoint
 from storage.schema import (
     SERVICE,
@@ -226,13 +225,9 @@ async def check_home(
         caller = Caller(document.agency, document.agency, CallerKind.OPERATOR, "check", "", "")
         report = await house.rooms.verifying.verify_kept(caller, document.id)
         assert report.verdict is Verdict.VALID, (report.verdict, report.findings, report.signatures)
-    # The log is whole, also against what was taken elsewhere.
-    known = [
-        SignedCheckpoint.from_stored(one.read_bytes())
-        for one in sorted(settings.checkpoints.glob("*.checkpoint"))
-    ]
-    findings = await db.read(WHOLE_SERVICE, lambda s: check_log(s, known=known))
-    assert [one for one in findings if not (restored and one.fault is Fault.NOT_IN_BACKUP)] == []
+    # The log is whole, also against what was taken elsewhere; so are the facts and the use log that it tells of.
+    looked = await house.rooms.trail.check(everything=True)
+    assert [one for one in looked.findings if not (restored and one.fault is Fault.NOT_IN_BACKUP)] == []
     # Every object that is named is kept, and locked for a first while (P2).
     for name in facts.named:
         locked = (await store.kept.stat(name)).retain_until

@@ -43,7 +43,8 @@ class Span:
     end: int
 
 
-Heed = Callable[[Session, Sequence[dict[str, Any]]], Iterable[Finding]]
+# Bodies of records, and whether they are read again.
+Heed = Callable[[Session, Sequence[dict[str, Any]], bool], Iterable[Finding]]
 
 
 @dataclass
@@ -194,7 +195,7 @@ class _Examination:
 
         yield from reached()
         for piece in _pieces(self._session, generation, tree.range.size, end):
-            yield from self._about_bodies(piece)
+            yield from self._about_bodies(piece, again=end is not None)
             for row in piece:
                 if row.number != tree.range.size:
                     break
@@ -234,14 +235,15 @@ class _Examination:
             due.append(_Due(at, right, state))
         return sorted(due, key=lambda one: one.at.size, reverse=True), wrong
 
-    def _about_bodies(self, rows: Sequence[AuditRecordRow]) -> Iterator[Finding]:
+    def _about_bodies(self, rows: Sequence[AuditRecordRow], *, again: bool = False) -> Iterator[Finding]:
         bodies = {row.id: _body(row) for row in rows}
         for row in rows:
             yield from _about_row(row, bodies[row.id])
         yield from _about_details(self._session, rows, bodies)
         self._done.records += len(rows)
         if self._heed is not None:
-            yield from self._heed(self._session, [one for one in bodies.values() if one is not None])
+            known = [one for one in bodies.values() if one is not None]
+            yield from self._heed(self._session, known, again)
 
     def _is_told(self, at: Checkpoint) -> bool:
         """Whether a later generation says that it began after it: then a restore lost it, and said so."""

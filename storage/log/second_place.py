@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from storage.durable import sync_folder
@@ -38,7 +38,7 @@ class SecondPlace:
 
     async def after(self, generation: int, size: int) -> Sequence[SignedCheckpoint]:
         return await asyncio.to_thread(lambda: [
-            one for name, one in self.read(since=(generation, size)) if name != HEAD
+            one for name, one in self.read(lambda place: place >= (generation, size)) if name != HEAD
         ])  # fmt: skip
 
     async def note(self, head: Checkpoint) -> None:
@@ -53,16 +53,16 @@ class SecondPlace:
         probe.unlink(missing_ok=True)
 
     def read(
-        self, *, since: Place = (0, 0), but: Collection[str] = ()
+        self, wanted: Callable[[Place], bool] = lambda _: True
     ) -> Iterator[tuple[str, SignedCheckpoint]]:
-        """Name and checkpoint of each file whose name tells no place before `since`, or none. What is no checkpoint is
+        """Name and checkpoint of each file whose name tells a place that is wanted, or none. What is no checkpoint is
         passed over. Blocks."""
         if not self.folder.exists():
             return
         names = sorted(one.name for one in os.scandir(self.folder))[-MOST:]
         for name in names:
             place = place_of(name)
-            if name in but or (place is not None and place < since):
+            if place is not None and not wanted(place):
                 continue
             file = self.folder / name
             if file.is_file() and file.stat().st_size <= LARGEST:

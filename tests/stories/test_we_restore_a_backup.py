@@ -28,6 +28,7 @@ from signing.trust.anchors import Anchor
 from storage.database import Database
 from storage.log.check import Fault
 from storage.log.checkpoints import SignedCheckpoint
+from storage.log.records import record
 from storage.schema import AgencyRow, AuditRecordRow, DocumentRow, SigningRequestRow
 from tests import servers
 from tests.house import CHAIRMAN_KEY, SEAL_KEY, House, World, open_world_house, sequenced, settings_for
@@ -93,6 +94,7 @@ def _has_agency(session: Session, world: World) -> None:
         session.add(
             AgencyRow(agency=world.agency, name=name, short_name="UBND xã An Phước", created_at=world.clock())
         )
+        record(session, agency=world.agency, kind="agency.made", at=world.clock(), about=world.agency)
 
 
 def silent(_part: str, _done: int, _of: int) -> None:
