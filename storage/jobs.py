@@ -123,7 +123,8 @@ class Jobs:
     async def counts(self) -> dict[str, float]:
         """Gauges by name: jobs that wait (a due or a later time), run, failed for good, and attempts that failed since
         the start."""
-        found = await asyncio.to_thread(self._database.counts) if self._database else {}
+        database = self._database if self.started else None  # before, the engine's tables may not be there
+        found = await asyncio.to_thread(database.counts) if database else {}
         return {
             "jobs_started": float(self.started),
             "jobs_waiting": float(found.get("ENQUEUED", 0) + found.get("DELAYED", 0)),
@@ -144,7 +145,7 @@ class Jobs:
             for name, why in sorted(self._intervals.failing.items())
             if name != "jobs.engine"
         ]
-        database = self._database
+        database = self._database if self.started else None
         return found + (await asyncio.to_thread(_problems, database, self._kind) if database else [])
 
     async def beat(self) -> None:
