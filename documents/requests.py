@@ -198,9 +198,9 @@ class Requests:
         agency = await self._agency_of(request)
         return await self._db.transact(agency, work) if agency is not None else None
 
-    async def waiting(self, *, orphaned: bool = False) -> Sequence[UUID]:
-        """Open requests that nobody holds and that do not wait for somebody's answer from outside, oldest first; with
-        `orphaned` all open ones."""
+    async def waiting(self, *, orphaned: bool = False, left: bool = False) -> Sequence[UUID]:
+        """Open ones that nobody holds, waiting for no answer from outside, oldest first; `orphaned`: all; `left`: held to
+        their worker's death."""
         now = self._clock()
 
         def work(session: Session) -> list[UUID]:
@@ -208,7 +208,7 @@ class Requests:
             if not orphaned:
                 free = SigningRequestRow.lease_until
                 held = (free > now) & (free <= now + LONGEST_LEASE)
-                query = query.where(free.is_(None) | ~held, ~_waits_outside(now))
+                query = query.where(~held if left else free.is_(None) | ~held, ~_waits_outside(now))
             rest = SigningRequestRow.rests_until
             query = query.where(rest.is_(None) | (rest <= now) | (rest > now + SET_ASIDE))
             return list(session.scalars(query.order_by(SigningRequestRow.id)))

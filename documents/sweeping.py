@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,7 +62,15 @@ class Sweeping:
     async def take_up(self, *, orphaned: bool = False) -> None:
         """Carries on what nobody holds; `orphaned`: whoever held something is known to be dead. One that fails does
         not keep the others from their turn."""
-        for request in await self.requests.waiting(orphaned=orphaned):
+        await self._carry_all_on(await self.requests.waiting(orphaned=orphaned), orphaned=orphaned)
+
+    async def take_over(self) -> None:
+        """What a dead worker held, before its minute is over: it does not queue behind the thousand that wait for an
+        authority that is away."""
+        await self._carry_all_on(await self.requests.waiting(left=True))
+
+    async def _carry_all_on(self, requests: Sequence[UUID], *, orphaned: bool = False) -> None:
+        for request in requests:
             try:
                 await self._carry_on(request, orphaned=orphaned)
             except AWAY as why:

@@ -29,7 +29,7 @@ from tests.house import House, World, open_world_house
 from tests.stories.test_we_crash_between_two_steps import facts_of
 
 ROOT = Path(__file__).parents[2]
-SWEEP = timedelta(seconds=15)  # chores.py: how often what nobody holds is looked for
+SWEEP = timedelta(seconds=10)  # chores.py: how often what a dead worker held is looked for
 TWICE = "3 the token has signed, its answer is gone"
 OVER = {"5 recorded", "5 cleared away"}  # nothing is left to take over
 
@@ -96,13 +96,13 @@ async def test_paused_passed_and_woken(world: World, home: Path, shared: dict[st
         document, request = (await house.upload(caller)).id, house.id()
         facts = facts_of(house, document, request, **shared)
         async with worker(point, signal.SIGSTOP, facts) as paused:
-            await house.opened.sweeping.take_up()
+            await house.opened.sweeping.take_over()
             if point not in OVER:
                 assert not (
                     await house.rooms.documents.request(caller, request)
                 ).state.ended  # it may yet wake up
             house.clock.move(LEASE + SWEEP)
-            await house.opened.sweeping.take_up()
+            await house.opened.sweeping.take_over()
             done = await house.rooms.documents.request(caller, request)
             assert done.state is RequestState.DONE
             signed, row = (

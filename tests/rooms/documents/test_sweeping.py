@@ -103,6 +103,19 @@ async def test_what_kills_its_worker_rests_and_is_set_aside_with_its_reason(desk
     assert done.state is RequestState.DONE
 
 
+async def test_what_a_dead_worker_held_does_not_queue_behind_what_waits_for_the_world(desk: Desk) -> None:
+    waits, held = desk.id(), desk.id()
+    with desk.pki.answering("tsa"):
+        await desk.ask((await desk.receive()).id, request=waits)
+        await desk.requests.claim(desk.caller, (await desk.receive()).id, held, SignWish(key="con-dau"))
+        desk.clock.move(LEASE + timedelta(seconds=1))
+        assert await desk.requests.waiting() == [waits, held]
+        assert await desk.requests.waiting(left=True) == [held]
+    await sweeping_of(desk).take_over()
+    states = {one: (await desk.request(one)).state for one in (waits, held)}
+    assert states == {waits: RequestState.TIMESTAMP_PENDING, held: RequestState.DONE}
+
+
 async def test_a_restart_does_not_begin_with_a_bad_one_anew(desk: Desk) -> None:
     document, request = (await desk.receive()).id, desk.id()
     with desk.pki.answering("tsa"):
