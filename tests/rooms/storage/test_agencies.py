@@ -3,9 +3,11 @@ the database itself, where the door was gone round."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,6 +34,7 @@ from storage.schema import SERVICE, AgencyRow, ClientRow, DocumentRow, Rendition
 from tests import servers
 from tests.rooms.storage.conftest import migrate
 
+HANDBOOK = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 NOW = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
 OURS, THEIRS = UUID(int=1), UUID(int=2)
 TABLES = Row.metadata.sorted_tables
@@ -76,7 +79,7 @@ async def furnish(db: Database) -> None:
 
 @pytest.fixture
 async def two(db: Database) -> AsyncIterator[Database]:
-    """Two agencies and the service, with a row in every table; nothing of the others' is touched by the test."""
+    """A row in every table for two agencies and the service; nothing of the others' is touched by the test."""
     await furnish(db)
     before = await everything(db)
     yield db
@@ -245,7 +248,6 @@ async def test_without_a_scope_there_is_no_row(two: Database) -> None:
 
 @pytest.mark.parametrize("db", ["postgresql"], indirect=True)
 async def test_the_scope_ends_with_its_transaction(two: Database) -> None:
-    """A transaction that nobody gave a scope, on the connection that has just served an agency."""
     scope = text("SELECT current_setting('antin.agency', true)")
 
     def whoever_comes_next(session: Session) -> tuple[Any, Any, Any]:
@@ -294,8 +296,10 @@ async def as_role(
         for word in words:
             servers.run_sql(server, word, database=url.rsplit("/", 1)[-1])
         db = Database(url.replace("//service@", f"//{role}@"), password_file=server.password_file)
-        yield db
-        await db.close()
+        try:
+            yield db
+        finally:
+            await db.close()
 
 
 async def test_the_service_owns_nothing_and_cannot_take_the_fence_away(
@@ -370,3 +374,27 @@ async def test_a_fence_that_does_not_hold_is_named(
             "ALTER ROLE service NOBYPASSRLS",
         ):
             servers.run_sql(postgresql_server, undo)
+
+
+async def test_roles_are_made_by_the_handbook(postgresql_server: servers.PostgresqlServer) -> None:
+    found = re.search(r"```sql\n(CREATE ROLE antin_owner.*?)```", HANDBOOK.read_text(), re.DOTALL)
+    assert found
+    password = postgresql_server.password_file.read_text().strip()
+    role, database = "owner", "postgres"
+    try:
+        for line in found[1].splitlines():
+            words = line.partition("--")[0].strip().replace("'...'", f"'{password}'")
+            if words.startswith("\\connect"):
+                _, database, role = words.split()
+            else:
+                servers.run_sql(postgresql_server, words, role=role, database=database)
+        url = postgresql_server.url("antin", "antin_owner")
+        await migrate(url, postgresql_server)
+        db = Database(postgresql_server.url("antin", "antin"), password_file=postgresql_server.password_file)
+        db.migrate()
+        assert db.check() == []
+        await furnish(db)
+        await db.close()
+    finally:
+        for undo in ("DATABASE antin", "DATABASE antin_jobs", "ROLE antin", "ROLE antin_owner"):
+            servers.run_sql(postgresql_server, f"DROP {undo}")
