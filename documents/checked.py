@@ -19,6 +19,7 @@ FILE = "checked"
 VERSION = 1
 RECORDS_AGAIN = 100 * BLOCK  # at each check
 ROWS_AGAIN = 1000  # of each table
+USES_AGAIN = 1000  # newest lines: a backup that comes back does not know them
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from sqlalchemy.orm import Session
 
 from documents import checked
-from documents.checked import Checked
+from documents.checked import USES_AGAIN, Checked
 from documents.facts_check import used_unrecorded
 from documents.facts_look import FactsLook, batched
 from hsm import key_book
@@ -95,7 +95,7 @@ class Trail:
             )
             done.findings += look.rows(session, before.rows_from)
             if last_use is not None:
-                for uses in batched(self._uses(before.uses, last_use)):
+                for uses in batched(self._uses(before.uses - USES_AGAIN, last_use)):
                     done.findings += used_unrecorded(session, uses)
             return done, look.rows_from
 
