@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import ground
 from documents.counts import stuck
+from documents.scrub import INTERVAL, Scrub
 from settings import Settings
 from storage.database import Database, DatabaseUnavailable
 from storage.jobs import Jobs
@@ -47,6 +48,7 @@ async def begin(jobs: Jobs, house: House, parts: Parts, *, orphaned: bool) -> No
     jobs.every(15, "requests.take-up", sweeping.take_up)
     jobs.every(60, "trust.reload", parts.trusted.reload)
     jobs.every(300, "working.clear", sweeping.clear)
+    jobs.every(INTERVAL, "kept.scrub", Scrub(parts.db, parts.store, parts.store.check, parts.guard.now).run)
     jobs.every(300, "verifications.sweep", rooms.verifying.sweep)
     jobs.every(3600, "once.sweep", rooms.once.sweep)
     try:

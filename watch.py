@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ import ground
 import production
 from documents.log_keeper import LogKeeper
 from documents.rooms import Trouble
+from documents.scrub import kept_faults
 from documents.trusted import Trusted
 from ground import Times
 from hsm import key_book
@@ -88,7 +89,11 @@ class Watch:
             found += production.refusals(await asyncio.to_thread(self._facts, health, keys))
         found += [*self._clock(), *self._trust()]
         if self.db is not None:
-            found += [_from("database", one) for one in await asyncio.to_thread(self.db.check)]
+            told = await asyncio.to_thread(self.db.check)
+            found += [_from("database", one) for one in told]
+            if not any(one.stops for one in told):
+                with suppress(DatabaseUnavailable):  # since that look: the next one tells
+                    found += [_from("store", one) for one in await kept_faults(self.db)]
         if self.store is not None:
             try:
                 found += [_from("store", one) for one in await asyncio.to_thread(self.store.check)]

@@ -16,7 +16,7 @@ from documents.leases import SET_ASIDE_AFTER
 from documents.requests import HOLDER_ANSWERS_WITHIN, OPEN
 from storage.database import WHOLE_SERVICE, Database
 from storage.problem import Problem
-from storage.schema import AuditRecordRow, IntentRow, SigningRequestRow
+from storage.schema import AuditRecordRow, IntentRow, KeptFaultRow, ScrubRow, SigningRequestRow
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ async def stuck(db: Database, now: datetime) -> list[Problem]:
 
 async def counts(db: Database) -> dict[str, float]:
     """Gauges by name: open requests by state, the age of the oldest is left to `signing_oldest_request` (seconds since
-    the epoch of its making), open intents, audit records that wait for their number. Raises DatabaseUnavailable."""
+    the epoch of its making), open intents, audit records that wait for their number, kept objects that
+    are not as they were, and when all was last read through (seconds since the epoch). Raises DatabaseUnavailable."""
 
     def work(session: Session) -> dict[str, float]:
         found = {f"signing_requests_{state.lower()}": 0.0 for state in OPEN}
@@ -89,6 +90,9 @@ async def counts(db: Database) -> dict[str, float]:
             query = select(func.count()).select_from(IntentRow).where(IntentRow.state == state)
             found[f"intents_{state.lower()}"] = float(session.scalar(query) or 0)
         waiting = select(func.count()).select_from(AuditRecordRow).where(AuditRecordRow.generation.is_(None))
+        found["kept_faults"] = float(session.scalar(select(func.count()).select_from(KeptFaultRow)) or 0)
+        whole: datetime | None = session.scalar(select(ScrubRow.ended_at))
+        found["kept_read_through"] = whole.timestamp() if whole else 0.0
         found["audit_records_waiting"] = float(session.scalar(waiting) or 0)
         return found
 

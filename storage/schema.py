@@ -117,7 +117,7 @@ class ClientRow(Row):
 
 
 class IdempotencyRow(Row):
-    """The answer to a POST, so that its repetition gets the same. The key stands hashed."""
+    """The answer to a POST, so that its repetition gets the same. The key stands hashed, the body sealed."""
 
     __tablename__ = "idempotency"
     agency: Mapped[UUID] = mapped_column(primary_key=True)
@@ -246,6 +246,30 @@ class EvidenceRow(Row):
     kind: Mapped[str] = mapped_column(String(16))  # certificate | crl | ocsp
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
+
+    __table_args__ = (Index("evidence_by_object", "agency", "sha256"),)
+
+
+class KeptFaultRow(Row):
+    """P2: an object that is not as it was kept, as long as that is so."""
+
+    __tablename__ = "kept_faults"
+    agency: Mapped[UUID] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    fault: Mapped[str] = mapped_column(String(16))  # gone | damaged | unreadable | not-held
+    found_at: Mapped[datetime]
+
+
+class ScrubRow(Row):
+    """How far what is kept has been read again: one row."""
+
+    __tablename__ = "scrub"
+    agency: Mapped[UUID] = mapped_column(primary_key=True)
+    at_agency: Mapped[UUID | None]  # the last object read in this pass
+    at_sha256: Mapped[str | None] = mapped_column(String(64))
+    began_at: Mapped[datetime]
+    next_at: Mapped[datetime]  # nobody reads before
+    ended_at: Mapped[datetime | None]  # the last whole pass
 
 
 class AuditRecordRow(Row):

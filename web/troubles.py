@@ -125,6 +125,14 @@ TROUBLES: Mapping[str, Line] = {
         N_("Bucket %(detail)s giữ các phiên bản, nên tệp tạm không bao giờ mất hẳn."),
         N_("Hãy tắt versioning của bucket này."),
     ),
+    "kept-damaged": Line(
+        N_("Có bản lưu bị hỏng hoặc không còn: %(detail)s"),
+        N_("Hãy khôi phục đúng các tệp đó từ bản sao lưu (docs/operations.md), và tìm xem vì sao; nhật ký ghi lúc phát hiện."),
+    ),
+    "kept-not-held": Line(
+        N_("Có bản lưu bị rút ngắn hoặc mất thời hạn giữ: %(detail)s"),
+        N_("Có người đã dùng quyền bỏ qua object lock. Hãy tìm xem ai, rồi đặt lại thời hạn."),
+    ),
     # -- database
     "database-away": Line(N_("Cơ sở dữ liệu không trả lời: %(detail)s"), ASK_DATABASE),
     "not-durable": Line(
