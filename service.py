@@ -19,6 +19,7 @@ from uuid import UUID
 
 import chores
 import ground
+import startup
 from documents.codes import Codes
 from documents.counts import counts
 from documents.document import Documents
@@ -89,6 +90,8 @@ def antin() -> None:
         sys.exit(explain_settings(wrong.errors()))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    startup.leave_no_core()
+    startup.begin_log("antin", given.settings.log_level)
     sys.exit(main(given))
 
 
@@ -159,6 +162,9 @@ def roof() -> Roof:
 
 def _app(settings: Settings) -> ASGIApp:
     from web.app import build
+
+    startup.leave_no_core()
+    startup.begin_log("antin", settings.log_level)
 
     @asynccontextmanager
     async def rooms() -> AsyncIterator[Rooms]:
@@ -317,7 +323,7 @@ class Parts:
         sign = SignDocument(requests, progress, SigningSteps(tools))
         rooms = Rooms(
             address=settings.address, production=settings.production, limits=ground.limits(settings), clock=clock,
-            office=Office(db, clock), once=Once(db, clock, started_at=clock()), documents=documents,
+            office=Office(db, clock), once=Once(db, clock, seal, started_at=clock()), documents=documents,
             intake=intake, uploads=ResumableUploads(db, store, intake, documents, clock=clock, limit=settings.upload_limit),
             sign=sign, results=results,
             verifying=Verifying(db, store, documents, judging, results, previews, clock, settings.verify_limit),

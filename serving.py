@@ -55,7 +55,7 @@ async def _serve(settings: Settings, listening: socket.socket, *, as_json: bool)
     async with open_house(settings, serving=True) as house:
         write_log = None if settings.production else _to_file(settings.home / "access.log")
         app = build(lambda: _given(house.rooms), write_log=write_log)
-        config = uvicorn.Config(app, lifespan="on", log_level=settings.log_level, log_config=None, **SERVER)
+        config = uvicorn.Config(app, lifespan="on", log_config=None, **SERVER)
         server = _Server(config)
         loop = asyncio.get_running_loop()
         for one in (signal.SIGINT, signal.SIGTERM):

@@ -25,6 +25,7 @@ import psycopg
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
+from bench import audit
 from bench.table import Row, interleaved_async, show
 from documents.document import Documents, DocumentState, RequestState
 from documents.office import Caller, CallerKind
@@ -61,6 +62,7 @@ def main(rounds: int = ROUNDS, large: int = LARGE) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         prepared = _prepared(folder)
         rows = asyncio.run(_sqlite(folder, prepared, rounds, large))
+        rows += asyncio.run(audit.measure(max(1, rounds // 6), large))
         try:
             server = stack.enter_context(servers.postgresql())
         except servers.Missing as why:
@@ -104,7 +106,7 @@ def _archive(db: Database, prepared: PreparedSignature, count: int) -> list[Held
             })  # fmt: skip
             rows[SigningRequestRow].append({
                 "id": request, "agency": AGENCY, "document": document, "caller": PERSON.id, "key": "con-dau",
-                "level": "B-T", "wish": wish_to_stored(wish), "state": "PREPARED" if open_ else "DONE",
+                "level": "B-T", "wish": wish_to_stored(wish, bytes), "state": "PREPARED" if open_ else "DONE",
                 "prepared": stored if open_ else None, "lease": 1, "created_at": at, "ended_at": None if open_ else at,
             })  # fmt: skip
             rows[IntentRow].append({

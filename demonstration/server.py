@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import startup
 from catalogue import N_
 from demonstration.authority import MADE, DemonstrationAuthority
 from demonstration.certificates import CERTIFICATE_PATHS, CRL_PATHS, OCSP_PATH
@@ -309,6 +310,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--child", action="store_true", help="end when standard input ends")
     given = parser.parse_args()
+    startup.leave_no_core()
+    startup.begin_log("demonstration server", "warning")
     try:
         server = _Server(given.port)
     except OSError:

@@ -2,7 +2,7 @@
 
 - What a call makes has its identifier before it is made; a call whose process died is taken over by its own retry,
   with the same identifier, and so finds what was made.
-- Keys stand hashed; answers are kept for 72 hours.
+- Keys stand hashed; answers are kept for 72 hours, sealed: they show documents' codes (C1).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from documents.office import Caller
 from storage.database import WHOLE_SERVICE, Database
 from storage.identifiers import uuid7
 from storage.schema import IdempotencyRow
+from storage.sealed import FORM, Sealer
 
 KEPT_FOR = timedelta(hours=72)
 TAKEN_OVER_AFTER = timedelta(seconds=60)  # by another process
@@ -54,8 +55,10 @@ class Begun:
 
 
 class Once:
-    def __init__(self, db: Database, clock: Callable[[], datetime], *, started_at: datetime) -> None:
-        self._db, self._clock, self._started_at = db, clock, started_at
+    def __init__(
+        self, db: Database, clock: Callable[[], datetime], seal: Sealer, *, started_at: datetime
+    ) -> None:
+        self._db, self._clock, self._seal, self._started_at = db, clock, seal, started_at
         self._at_work: set[Name] = set()  # in this process: a large upload is at work however long it takes
 
     async def begin(self, caller: Caller, key: str, request_digest: bytes) -> Begun:
@@ -85,7 +88,9 @@ class Once:
             if row.request_digest != request_digest:
                 raise OtherBody
             if row.status is not None:
-                return Begun(row.resource, Answer(row.status, row.headers or {}, row.body or b""))
+                return Begun(
+                    row.resource, Answer(row.status, row.headers or {}, self._opened(row.body or b"", name))
+                )
             if name in self._at_work:
                 raise InProgress
             if row.created_at >= self._started_at and row.created_at > now - TAKEN_OVER_AFTER:
@@ -105,7 +110,8 @@ class Once:
 
         def work(session: Session) -> None:
             row = session.get_one(IdempotencyRow, name)
-            row.status, row.headers, row.body = answer.status, dict(answer.headers), answer.body
+            row.status, row.headers = answer.status, dict(answer.headers)
+            row.body = self._seal.seal(answer.body, _context(name))
 
         await self._db.transact(caller.agency, work)
 
@@ -122,11 +128,20 @@ class Once:
 
         await self._db.transact(caller.agency, work)
 
+    def _opened(self, body: bytes, name: Name) -> bytes:
+        # The first release kept answers as they were, which are JSON and never begin as a seal does.
+        return self._seal.open(body, _context(name)) if body.startswith(FORM) else body
+
     async def sweep(self) -> None:
         now = self._clock()
         await self._db.transact(
             WHOLE_SERVICE, lambda s: s.execute(delete(IdempotencyRow).where(IdempotencyRow.expires_at < now))
         )
+
+
+def _context(name: Name) -> bytes:
+    agency, caller, key_hash = name
+    return b"answer " + agency.bytes + caller.bytes + key_hash
 
 
 def _name(caller: Caller, key: str) -> Name:

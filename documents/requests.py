@@ -159,8 +159,8 @@ class Requests:
                     raise DocumentBusy(other.id)
             row = SigningRequestRow(
                 id=request, agency=caller.agency, document=document, caller=caller.id, key=wish.key or "",
-                level=wish.level.value, wish=wish_to_stored(wish), state=RequestState.RECORDED.value, lease=0,
-                secret_sealed=self._seal(wish.password, request), created_at=now,
+                level=wish.level.value, wish=wish_to_stored(wish, self._mark_says(request, self._sealer.seal)),
+                state=RequestState.RECORDED.value, lease=0, secret_sealed=self._seal(wish.password, request), created_at=now,
             )  # fmt: skip
             session.add(row)
             doc.state, doc.changed_at, doc.version = DocumentState.SIGNING.value, now, doc.version + 1
@@ -253,7 +253,9 @@ class Requests:
         session.flush()
         return Held(
             id=row.id, agency=row.agency, document=row.document, caller=row.caller,
-            wish=wish_from_stored(row.wish, password=self._open(row.secret_sealed, row.id)),
+            wish=wish_from_stored(
+                row.wish, password=self._open(row.secret_sealed, row.id), unseal=self._mark_says(row.id, self._sealer.open)
+            ),
             state=RequestState(row.state), lease=row.lease,
             base=_base(before[-1]) if before else Base(doc.working_sha256 or "", doc.size, doc.working),
             signed=_base(ours[-1]) if ours else None,
@@ -322,6 +324,9 @@ class Requests:
         return (
             self._sealer.seal(password.encode(), b"document password " + request.bytes) if password else None
         )
+
+    def _mark_says(self, request: UUID, do: Callable[[bytes, bytes], bytes]) -> Callable[[bytes], bytes]:
+        return lambda content: do(content, b"mark " + request.bytes)
 
     def _open(self, sealed: bytes | None, request: UUID) -> str | None:
         return self._sealer.open(sealed, b"document password " + request.bytes).decode() if sealed else None

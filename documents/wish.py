@@ -1,9 +1,12 @@
-"""This file says what a signature is to be like: `SignWish`, and its stored form (the password apart)."""
+"""This file says what a signature is to be like: `SignWish`, and its stored form: the password apart, and what the mark says
+sealed, for it may be the document's code (C1)."""
 
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hsm.key import Mechanism
@@ -30,8 +33,10 @@ class SignWish:
     by: str | None = None  # the system user, where somebody works for the holder at the command line (K2)
 
 
-def wish_to_stored(wish: SignWish) -> dict[str, Any]:
+def wish_to_stored(wish: SignWish, seal: Callable[[bytes], bytes]) -> dict[str, Any]:
     """JSON values, without the password."""
+    mark = wish.mark
+    said = json.dumps({"text": mark.text, "qr": mark.qr}).encode() if mark else b""
     return {
         "level": wish.level.value,
         "key": wish.key,
@@ -43,12 +48,18 @@ def wish_to_stored(wish: SignWish) -> dict[str, Any]:
         "location": wish.location,
         "certify": wish.certify,
         "by": wish.by,
-        "mark": wish.mark.to_stored() if wish.mark else None,
+        "mark": replace(mark, text=None, qr=None).to_stored() if mark else None,
+        "mark_says": _b64(seal(said)) if mark else None,
     }
 
 
-def wish_from_stored(stored: dict[str, Any], *, password: str | None) -> SignWish:
+def wish_from_stored(
+    stored: dict[str, Any], *, password: str | None, unseal: Callable[[bytes], bytes]
+) -> SignWish:
     """The wish as it was; `password` comes from its seal."""
+    mark = Mark.from_stored(stored["mark"]) if stored["mark"] else None
+    if mark is not None and (said := stored.get("mark_says")):  # the first form has it in the mark
+        mark = replace(mark, **json.loads(unseal(base64.b64decode(said))))
     return SignWish(
         level=Level(stored["level"]),
         key=stored["key"],
@@ -60,7 +71,7 @@ def wish_from_stored(stored: dict[str, Any], *, password: str | None) -> SignWis
         location=stored["location"],
         certify=stored["certify"],
         by=stored["by"],
-        mark=Mark.from_stored(stored["mark"]) if stored["mark"] else None,
+        mark=mark,
         password=password,
     )
 

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import startup
 from hsm.key import KeyUnavailable
 from hsm.token_client import reachable
 
@@ -180,8 +181,7 @@ def main() -> int:
     parser.add_argument("--child", action="store_true", help="end when standard input ends")
     given = parser.parse_args()
     # Beside somebody's terminal only what is wrong is worth a line; as a service of its own also what it does.
-    level = logging.WARNING if given.child else logging.INFO
-    logging.basicConfig(level=level, format="token process: %(levelname)s %(name)s: %(message)s")
+    startup.begin_log("token process", "warning" if given.child else "info")
 
     from hsm.pin import pin_file, prompted
     from hsm.token_run import Run, begin, run

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import functools
 import logging
 import os
 import pwd
-import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -34,12 +32,12 @@ from hsm.token_server import TokenServer
 from hsm.token_session import TokenSession
 from hsm.token_worker import TokenWorker
 from hsm.use_log import LogUnavailable
+from startup import leave_no_core
 
 LOCK = "lock"
 SOFTHSM_SETTINGS = "softhsm2.conf"  # in the folder of a development token
 LOOK_SECONDS = 1.0
 END_SECONDS = 8.0
-PR_SET_DUMPABLE = 4
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +74,7 @@ def begin(folder: Path, uri: str, users: Sequence[str]) -> None:
 def run(how: Run) -> int:
     """The exit status."""
     os.umask(0o077)
-    _leave_no_core()
+    leave_no_core()
     with only_one(how.folder) as alone:
         if not alone:
             return ANOTHER_RUNS
@@ -150,13 +148,6 @@ async def _while_it_works(worker: TokenWorker, how: Run, *ends: Awaitable[object
             _leave(FAULT)
     for one in waiting:
         one.cancel()
-
-
-def _leave_no_core() -> None:
-    """A driver that crashes would write PIN and, of SoftHSM, keys to disk. Nobody of the same user reads our memory either
-    (prctl(2), PR_SET_DUMPABLE)."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _keeper(how: Run, books: OpenBook, progress: Progress) -> TokenKeeper:

@@ -24,6 +24,7 @@ from typing import Any
 
 from signing.confinement import confine, die_with_parent
 from signing.parcels import pack_value
+from startup import begin_log, leave_no_core
 
 ORDER = struct.Struct("!QQ")  # bytes that follow, bytes of memory that the call may take
 ANSWER = struct.Struct("!BBQ")  # kind, whether the child leaves, bytes that follow
@@ -86,6 +87,7 @@ def _forked(line: int) -> int:
             os.dup2(nowhere, standard)
         os.closerange(LINE + 1, 4096)
         _die_first()
+        leave_no_core()
         confine()
         _serve()
     finally:
@@ -182,5 +184,6 @@ def _write(body: bytes) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent, whose end is ours
+    begin_log("workshop", "warning")
     with contextlib.suppress(OSError):
         template(socket.socket(fileno=int(sys.argv[1])))

@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
+
+from startup import told_of
 
 Write = Callable[[str], Any]
 
@@ -46,10 +47,7 @@ class AccessLog:
         self._log.info("request", **(asdict(visit) | {"seconds": round(visit.seconds, 4)}))
 
     def fault(self, request: str, fault: BaseException) -> None:
-        """Where it happened, without the values of variables or arguments: they may be somebody's."""
-        frames = traceback.extract_tb(fault.__traceback__)[-12:]
-        where = [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
-        self._log.error("fault", request=request, kind=type(fault).__name__, where=where)
+        self._log.error("fault", request=request, **told_of(fault))
 
 
 class _Lines:

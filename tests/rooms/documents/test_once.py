@@ -6,15 +6,19 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from documents.once import Answer, InProgress, Once, OtherBody
+from storage.database import WHOLE_SERVICE
+from storage.schema import IdempotencyRow
+from storage.sealed import Sealer
 from tests.rooms.documents.desk import Desk
 
 ANSWER = Answer(201, {"location": "/x"}, b"made")
 
 
 def once_of(desk: Desk) -> Once:
-    return Once(desk.db, desk.clock, started_at=desk.clock())
+    return Once(desk.db, desk.clock, Sealer(desk.folder / "seal.key"), started_at=desk.clock())
 
 
 async def test_the_answer_of_the_first(desk: Desk) -> None:
@@ -68,3 +72,15 @@ async def test_answers_are_forgotten_in_the_end(desk: Desk) -> None:
     await once.sweep()
     new = await once.begin(desk.caller, "key", b"other")
     assert new.resource != first.resource and new.answer is None
+
+
+async def test_an_answer_stands_sealed_and_one_of_the_first_release_is_still_given(desk: Desk) -> None:
+    once, answer = once_of(desk), Answer(201, {}, b'{"code": "0123-4567"}')
+    await once.begin(desk.caller, "key", b"digest")
+    await once.finish(desk.caller, "key", answer)
+    kept = await desk.db.read(WHOLE_SERVICE, lambda s: s.scalar(select(IdempotencyRow.body)))
+    assert kept is not None and b"0123-4567" not in kept
+    await desk.db.transact(
+        WHOLE_SERVICE, lambda s: s.execute(update(IdempotencyRow).values(body=answer.body))
+    )
+    assert (await once.begin(desk.caller, "key", b"digest")).answer == answer

@@ -135,7 +135,7 @@ async def open_rooms(wishes: Wishes) -> AsyncIterator[Rooms]:
         yield Rooms(
             address=wishes.address, production=wishes.production, limits=wishes.limits, clock=clock,
             office=Office(db, clock, hasher=PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)),
-            once=Once(db, clock, started_at=clock()), documents=documents,
+            once=Once(db, clock, seal, started_at=clock()), documents=documents,
             intake=intake,
             uploads=ResumableUploads(db, store, intake, documents, clock=clock, limit=wishes.limits.upload),
             sign=SignDocument(Requests(db, clock, seal), progress, steps), results=results,
