@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ from signing.trust.anchors import TrustSnapshot
 from signing.verification.own_work import NotAccepted
 from signing.workshop import Workshop
 from storage.identifiers import uuid7
-from storage.store import KeptName, NotKept, ObjectStore, WorkingName, first_retention
+from storage.store import KeptName, NotKept, ObjectStore, StoreUnavailable, WorkingName, first_retention
 
 __all__ = ["KeyRefused", "SigningSteps", "Timestamping", "Tools"]
 
@@ -232,9 +232,8 @@ class SigningSteps:
                 material = await self._material(held, checked, stamp.der)
                 if material is not None:
                     await self._run(finishing.augment, file, material, password=password)
-            reached = prepared.level
-            if material is None and reached >= Level.B_LT:
-                reached = Level.B_T
+            missed = material is None and prepared.level >= Level.B_LT
+            reached = Level.B_T if missed else prepared.level
             if reached >= Level.B_LTA:
                 await self._archive(file, password)
             owed = not checked.established or reached != prepared.level
@@ -310,7 +309,8 @@ class SigningSteps:
 
     async def clear(self, held: Held) -> None:
         if held.working is not None:
-            await self._.store.working.delete(WorkingName(held.agency, held.working))
+            with suppress(StoreUnavailable):  # it is signed all the same: the sweep takes it away
+                await self._.store.working.delete(WorkingName(held.agency, held.working))
 
     async def later(self, held: Held) -> None:
         await self._.later(held.agency, held.id)

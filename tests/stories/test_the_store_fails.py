@@ -10,6 +10,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -170,6 +171,20 @@ async def test_every_read_from_the_server_fails(
 
     async with open_world_house(world, home, **on_s3) as house:
         assert await every_call_fails(house, make) > 5
+
+
+async def test_what_cannot_be_cleared_away_is_signed_all_the_same(
+    world: World, home: Path, front: Front, on_s3: dict[str, Any]
+) -> None:
+    caller = world.chairman.caller
+    async with open_world_house(world, home, **on_s3) as house:
+        document = (await house.upload(caller)).id
+        front.methods, front.fault = {"DELETE"}, Fault(1, for_good=True)
+        assert (await house.sign(caller, document, CHAIRMAN_KEY)).state is RequestState.DONE
+        assert front.fault.met
+        front.fault.heal()
+        house.clock.move(timedelta(days=40))
+        assert await house.opened.sweeping.clear() == 2  # the upload, too, had its time
 
 
 async def test_the_server_answers_and_keeps_less(
