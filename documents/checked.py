@@ -18,7 +18,7 @@ from storage.log.merkle import CompactRange
 FILE = "checked"
 VERSION = 1
 RECORDS_AGAIN = 100 * BLOCK  # at each check
-ROWS_AGAIN = 1000  # of each table
+ROWS_AGAIN = 5000  # of each table
 USES_AGAIN = 1000  # newest lines: a backup that comes back does not know them
 
 

@@ -11,10 +11,9 @@ hand.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -22,21 +21,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from documents.document import DocumentState, RenditionKind, RequestState
+from documents.told import Beside, Told, told_about
 from hsm.use_log import Use
 from storage.log.findings import Fault, Finding
 from storage.log.records import rfc3339
 from storage.schema import (
     AgencyRow,
-    AuditDetailRow,
-    AuditRecordRow,
     ClientRow,
     DocumentRow,
-    EvidenceRow,
     IntentRow,
     PersonRow,
     RenditionRow,
     Row,
-    SignedRevisionRow,
     SigningRequestRow,
     TrustAnchorRow,
 )
@@ -45,28 +41,7 @@ PIECE = 200
 RELEASED = {RequestState.DONE.value, RequestState.REVOCATION_PENDING.value}
 
 
-@dataclass
-class Told:
-    """What was recorded about one thing, oldest first."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    details: dict[tuple[str, str], str] = field(default_factory=dict)  # (record, name): value
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [one for one in self.records if one.get("kind") == kind]
-
-    def facts(self, kind: str) -> list[dict[str, Any]]:
-        return [one["facts"] for one in self.of(kind)]
-
-    def personal(self, record: Mapping[str, Any], name: str, value: str | None) -> bool:
-        """Whether the value is the one that the record committed to, as far as it did."""
-        if name not in (record.get("personal") or {}):
-            return True
-        told = self.details.get((str(record["id"]), name))
-        return told == value if told is not None else not value
-
-
-Look = Callable[[Session, Any, Told], Iterator[str]]
+Look = Callable[[Any, Told, Beside], Iterator[str]]
 
 
 @dataclass(frozen=True)
@@ -92,10 +67,11 @@ def differing(session: Session, subject: Subject, ids: Collection[UUID]) -> list
     wanted = sorted(ids)
     for begin in range(0, len(wanted), PIECE):
         piece = wanted[begin : begin + PIECE]
-        told = _told(session, piece)
+        told = told_about(session, piece)
         rows = {_id(row): row for row in session.scalars(select(subject.row).where(subject.key.in_(piece)))}
+        beside = Beside.of(session, piece) if subject.row is DocumentRow else Beside()
         for id in piece:
-            found += _about(session, subject, id, rows.get(id), told[id])
+            found += _about(subject, id, rows.get(id), told[id], beside)
         session.expunge_all()
     return found
 
@@ -123,7 +99,7 @@ def used_unrecorded(session: Session, uses: Sequence[Use]) -> Iterator[Finding]:
             requests.where(SigningRequestRow.id.in_([one.request for one in uses]))
         )
     }
-    told = _told(session, sorted({*documents.values(), *(one.request for one in uses)}))
+    told = told_about(session, sorted({*documents.values(), *(one.request for one in uses)}))
     for use in uses:
         row, document = intents.get(use.intent, (None, documents.get(use.request)))
         what, digest = f"intents {use.intent}", use.to_sign_sha256
@@ -141,39 +117,12 @@ def _tells(record: Mapping[str, Any], use: Use) -> bool:
     return (facts.get("intent"), facts.get("to_sign_sha256")) == (str(use.intent), use.to_sign_sha256.hex())
 
 
-def _told(session: Session, ids: Sequence[UUID]) -> defaultdict[UUID, Told]:
-    told: defaultdict[UUID, Told] = defaultdict(Told)
-    about: dict[UUID, UUID] = {}
-    query = select(AuditRecordRow).where(AuditRecordRow.about.in_(ids)).order_by(AuditRecordRow.id)
-    for row in session.scalars(query):
-        if row.about is not None and (body := _body(row)) is not None:
-            told[row.about].records.append(body)
-            about[row.id] = row.about
-    for detail in session.scalars(select(AuditDetailRow).where(AuditDetailRow.record.in_(about))):
-        told[about[detail.record]].details[str(detail.record), detail.name] = detail.value
-    return told
-
-
-def _body(row: AuditRecordRow) -> dict[str, Any] | None:
-    """What is no record is named by the check of the log."""
-    try:
-        body = json.loads(row.body)
-        shaped = (
-            isinstance(body, dict)
-            and isinstance(body.get("facts"), dict)
-            and isinstance(body.get("kind"), str)
-        )
-        return body if shaped and body.get("agency") == str(row.agency) else None
-    except (ValueError, RecursionError):
-        return None
-
-
 def _id(row: Any) -> UUID:
     id: UUID = row.agency if isinstance(row, AgencyRow) else row.id
     return id
 
 
-def _about(session: Session, subject: Subject, id: UUID, row: Any, told: Told) -> Iterator[Finding]:
+def _about(subject: Subject, id: UUID, row: Any, told: Told, beside: Beside) -> Iterator[Finding]:
     what = f"{subject.name} {id}"
     made = told.of(subject.made)
     if row is None:
@@ -185,7 +134,7 @@ def _about(session: Session, subject: Subject, id: UUID, row: Any, told: Told) -
         return
     if made[0]["agency"] != str(row.agency):
         yield Finding(Fault.FACT_DIFFERS, None, None, f"{what}: agency")
-    for differs in subject.look(session, row, told):
+    for differs in subject.look(row, told, beside):
         fault, _, detail = differs.rpartition("|")
         named = f"{what}: {detail}" if not fault else detail
         yield Finding(Fault(fault or Fault.FACT_DIFFERS), None, None, named)
@@ -201,7 +150,7 @@ def _each(pairs: Mapping[str, tuple[Any, Any]], facts: Mapping[str, Any]) -> Ite
 # -- documents
 
 
-def _document(session: Session, row: DocumentRow, told: Told) -> Iterator[str]:
+def _document(row: DocumentRow, told: Told, beside: Beside) -> Iterator[str]:
     record = told.of("document.received")[0]
     code = row.code_hash.hex() if row.code_hash is not None else None
     pairs = {
@@ -217,18 +166,16 @@ def _document(session: Session, row: DocumentRow, told: Told) -> Iterator[str]:
         row.state == DocumentState.UPLOADED.value and signed
     ):
         yield "state"
-    yield from _renditions(session, row, told)
-    yield from _requests(session, row, told)
+    yield from _renditions(row, told, beside.renditions[row.id])
+    yield from _requests(row, told, beside)
 
 
-def _renditions(session: Session, row: DocumentRow, told: Told) -> Iterator[str]:
+def _renditions(row: DocumentRow, told: Told, rows: Sequence[RenditionRow]) -> Iterator[str]:
     received = told.facts("document.received")[0]
     released = told.facts("signature.delivered") + told.facts("signature.augmented")
     wanted: dict[tuple[str, str | None], int | None] = {
         (str(one["sha256"]), str(one["request"])): one.get("size") for one in released
     }
-    query = select(RenditionRow).where(RenditionRow.document == row.id).order_by(RenditionRow.ordinal)
-    rows = list(session.scalars(query))
     for ordinal, one in enumerate(rows, 1):
         what = f"renditions {one.id}"
         if one.ordinal != ordinal or one.agency != row.agency:
@@ -248,13 +195,12 @@ def _renditions(session: Session, row: DocumentRow, told: Told) -> Iterator[str]
         yield f"{Fault.FACT_MISSING}|renditions of {row.id}: {received['sha256']}"
 
 
-def _requests(session: Session, row: DocumentRow, told: Told) -> Iterator[str]:
+def _requests(row: DocumentRow, told: Told, beside: Beside) -> Iterator[str]:
     by_request: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for one in told.records:
         if "request" in one["facts"]:
             by_request[str(one["facts"]["request"])].append(one)
-    rows = {str(one.id): one for one in session.scalars(
-        select(SigningRequestRow).where(SigningRequestRow.document == row.id))}  # fmt: skip
+    rows = {str(one.id): one for one in beside.requests[row.id]}
     for id in by_request.keys() - rows.keys():
         # A restore wrote down what the token did for a request that its backup did not know.
         if any(one["kind"] != "signature.attempt-ended" for one in by_request[id]):
@@ -263,8 +209,8 @@ def _requests(session: Session, row: DocumentRow, told: Told) -> Iterator[str]:
         mine = Told(by_request[id])
         for differs in _request(request, mine):
             yield f"{Fault.FACT_DIFFERS}|signing_requests {id}: {differs}"
-        yield from _intents(session, request, mine)
-        yield from _beside(session, request, mine)
+        yield from _intents(mine, beside.intents[request.id])
+        yield from _beside(request, mine, beside)
 
 
 def _request(row: SigningRequestRow, told: Told) -> Iterator[str]:
@@ -288,13 +234,12 @@ def _is_state(row: SigningRequestRow) -> bool:
     return row.state in set(RequestState)
 
 
-def _intents(session: Session, request: SigningRequestRow, told: Told) -> Iterator[str]:
+def _intents(told: Told, there: Sequence[IntentRow]) -> Iterator[str]:
     intended = {str(one["intent"]): one for one in told.facts("signature.intended")}
     ended = {str(one["intent"]): one["state"] for one in told.facts("signature.attempt-ended")}
     delivered = {str(one["intent"]): one for one in told.facts("signature.delivered")}
     over = bool(told.of("signature.ended"))
-    rows = {str(one.id): one for one in session.scalars(
-        select(IntentRow).where(IntentRow.request == request.id))}  # fmt: skip
+    rows = {str(one.id): one for one in there}
     for id in intended.keys() - rows.keys():
         yield f"{Fault.FACT_MISSING}|intents {id}"
     for id, row in rows.items():
@@ -315,20 +260,18 @@ def _intents(session: Session, request: SigningRequestRow, told: Told) -> Iterat
             yield f"{Fault.FACT_DIFFERS}|intents {id}: {name}"
 
 
-def _beside(session: Session, request: SigningRequestRow, told: Told) -> Iterator[str]:
+def _beside(request: SigningRequestRow, told: Told, beside: Beside) -> Iterator[str]:
     """Evidence, and what a brought file is looked up by."""
     delivered = told.facts("signature.delivered")
     wanted = {
         sha for one in delivered + told.facts("signature.evidence-kept") for sha in one.get("evidence", ())
     }
-    there = set(session.scalars(select(EvidenceRow.sha256).where(EvidenceRow.request == request.id)))
+    there = beside.evidence[request.id]
     for sha256 in sorted(wanted ^ there):
         fault = Fault.FACT_MISSING if sha256 in wanted else Fault.FACT_UNRECORDED
         yield f"{fault}|evidence of {request.id}: {sha256}"
     revisions = {one["revision"] for one in delivered if "revision" in one}
-    rows = set(
-        session.scalars(select(SignedRevisionRow.sha256).where(SignedRevisionRow.request == request.id))
-    )
+    rows = beside.revisions[request.id]
     for sha256 in sorted(revisions ^ rows):
         fault = Fault.FACT_MISSING if sha256 in revisions else Fault.FACT_UNRECORDED
         yield f"{fault}|signed_revisions of {request.id}: {sha256}"
@@ -337,7 +280,7 @@ def _beside(session: Session, request: SigningRequestRow, told: Told) -> Iterato
 # -- people, programs, agencies, whom we believe
 
 
-def _person(_: Session, row: PersonRow, told: Told) -> Iterator[str]:
+def _person(row: PersonRow, told: Told, _: Beside) -> Iterator[str]:
     record = told.of("person.made")[0]
     for name in ("login", "name", "title"):
         if not told.personal(record, name, getattr(row, name)):
@@ -351,7 +294,7 @@ def _person(_: Session, row: PersonRow, told: Told) -> Iterator[str]:
         yield "disabled_at"
 
 
-def _client(_: Session, row: ClientRow, told: Told) -> Iterator[str]:
+def _client(row: ClientRow, told: Told, _: Beside) -> Iterator[str]:
     pairs = {
         "name": ("name", row.name), "scopes": ("scopes", row.scopes), "key_hash": ("key_sha256", row.key_hash.hex())
     }  # fmt: skip
@@ -360,12 +303,12 @@ def _client(_: Session, row: ClientRow, told: Told) -> Iterator[str]:
         yield "revoked_at"
 
 
-def _agency(_: Session, row: AgencyRow, told: Told) -> Iterator[str]:
+def _agency(row: AgencyRow, told: Told, _: Beside) -> Iterator[str]:
     pairs = {"name": ("name", row.name), "short_name": ("short_name", row.short_name)}
     yield from _each(pairs, told.facts("agency.made")[0])
 
 
-def _anchor(_: Session, row: TrustAnchorRow, told: Told) -> Iterator[str]:
+def _anchor(row: TrustAnchorRow, told: Told, _: Beside) -> Iterator[str]:
     since, until = (rfc3339(at) if at else None for at in (row.since, row.until))
     pairs = {
         "certificate": ("fingerprint", hashlib.sha256(row.certificate).hexdigest()), "uses": ("uses", row.uses),
