@@ -47,7 +47,9 @@ class Settings(BaseSettings):
     token_folder: Path | None = Field(
         None, description="Key book, use log and PIN of the token; default: home/token"
     )
-    token_module: str = Field("", description="SoftHSM's module, for the token of development; default: where Debian puts it")
+    token_module: str = Field(
+        "", description="SoftHSM's module, for the token of development; default: where Debian puts it"
+    )
     softhsm_in_production: str = Field(
         "", description="To run production on SoftHSM: `I accept that keys in SoftHSM are files`"
     )
@@ -84,7 +86,9 @@ class Settings(BaseSettings):
         2, ge=1, description="Child processes that read PDF files; one more keeps signing and verifying apart"
     )
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning, error")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning, error"
+    )
 
     @property
     def production(self) -> bool:

@@ -28,7 +28,9 @@ async def answer(
     anything was looked at."""
     try:
         # 1. Read, in a child.
-        facts: Facts = await workshop.run_beside(read_pdf, path, question.password, seconds=SECONDS, memory=MEMORY)
+        facts: Facts = await workshop.run_beside(
+            read_pdf, path, question.password, seconds=SECONDS, memory=MEMORY
+        )
         # 2. Judged, here.
         return await judge(facts, question, revocation)
     except WorkshopBusy:
