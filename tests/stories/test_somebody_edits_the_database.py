@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Delete, Update, delete, insert, select, text, update
+from sqlalchemy import Delete, Update, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from documents import checked
@@ -71,9 +71,8 @@ async def signed_house(world: World, home: Path, database: dict[str, Any]) -> As
     async with open_world_house(world, home, **database) as house:
         office = house.rooms.office
         if database:
-            await house.rooms.trusted.add(
-                Anchor(world.pki.certificate("root"), provenance="x"), confirmed_by="test"
-            )
+            root = Anchor(world.pki.certificate("root"), provenance="x")
+            await house.rooms.trusted.add(root, confirmed_by="test")
             agency = await office.make_agency("Sở Tư pháp", "STP", by="test")
             await office.make_person(agency.id, "hoa", name="Lê Thị Hoa", title="Chuyên viên", by="test")
             await office.make_client(agency.id, "Một cửa", ("documents:read",), by="test")
@@ -201,9 +200,8 @@ async def test_a_row_made_by_hand_is_named(signed: House) -> None:
     mine = one | {"id": uuid4(), "key_hash": b"mine", "scopes": ["sign:*"]}
     await by_hand(signed, insert(ClientRow).values(**mine))
     looked = await signed.rooms.trail.check()
-    assert [(f.fault, f.detail) for f in looked.findings] == [
-        (Fault.FACT_UNRECORDED, f"clients {mine['id']}")
-    ]
+    (found,) = looked.findings
+    assert (found.fault, found.detail) == (Fault.FACT_UNRECORDED, f"clients {mine['id']}")
 
 
 @pytest.mark.parametrize("table", [RenditionRow, IntentRow, EvidenceRow, SignedRevisionRow])
@@ -230,13 +228,12 @@ async def test_a_signature_whose_traces_all_went_before_they_were_numbered_is_na
     document = (await signed.upload(who)).id
     await sequenced(signed)
     request = (await signed.sign(who, document, CHAIRMAN_KEY)).id
-    unnumbered = AuditRecordRow.generation.is_(None)
     await by_hand(
         signed,
         *(delete(one).where(one.request == request) for one in (IntentRow, EvidenceRow, RenditionRow, SignedRevisionRow)),
         delete(SigningRequestRow).where(SigningRequestRow.id == request),
         update(DocumentRow).where(DocumentRow.id == document).values(state="UPLOADED"),
-        delete(AuditRecordRow).where(unnumbered),
+        delete(AuditRecordRow).where(AuditRecordRow.generation.is_(None)),
     )  # fmt: skip
     looked = await signed.rooms.trail.check()
     assert {one.fault for one in looked.findings} == {Fault.USE_UNRECORDED}
@@ -254,9 +251,7 @@ async def test_a_record_that_was_numbered_and_covered_by_no_checkpoint_yet_is_mi
 
 
 async def covered(house: House) -> int:
-    size: int = await house.facts(
-        lambda s: s.scalar(select(AuditCheckpointRow.size).order_by(AuditCheckpointRow.size.desc()).limit(1))
-    )
+    size: int = await house.facts(lambda s: s.scalar(select(func.max(AuditCheckpointRow.size))))
     return size
 
 

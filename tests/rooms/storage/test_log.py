@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,79 +15,14 @@ from sqlalchemy.orm import Session
 from storage.database import WHOLE_SERVICE, Database
 from storage.folder_store import FolderStore
 from storage.log import sequencer as sequencer_module
-from storage.log.check import Examined, Fault, Span, check, examine
+from storage.log.check import Fault
 from storage.log.checkpoints import SignedCheckpoint
-from storage.log.merkle import CompactRange, leaf_hash, perfect, root_from_proof
-from storage.log.proofs import hashes
+from storage.log.merkle import leaf_hash, root_from_proof
 from storage.log.records import canonical, record, records_about
-from storage.log.sequencer import Forked, Sequencer, oldest_uncovered
+from storage.log.sequencer import oldest_uncovered
 from storage.schema import SERVICE, AuditCheckpointRow, AuditDetailRow, AuditNodeRow, AuditRecordRow
 from storage.store import KeptName
-
-NOW = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
-AGENCY = uuid4()
-KEY = b"the audit key"
-
-
-def signature(text: bytes) -> bytes:
-    return hashlib.sha256(KEY + text).digest()
-
-
-def verify(text: bytes, signed: bytes) -> bool:
-    return signature(text) == signed
-
-
-class World:
-    """A log that lives: its database, its store, and the second place where checkpoints go."""
-
-    def __init__(self, db: Database, store: FolderStore) -> None:
-        self.db, self.store, self.now = db, store, NOW
-        self.outside: list[SignedCheckpoint] = []
-        self.reachable = True
-        self.sequencer = Sequencer(db, store, lambda: self.now, sign=self.sign, elsewhere=self)
-
-    async def sign(self, text: bytes) -> bytes:
-        return signature(text)
-
-    async def take(self, signed: SignedCheckpoint) -> None:
-        if not self.reachable:
-            raise OSError("the second place is away")
-        self.outside.append(signed)
-
-    async def after(self, generation: int, size: int) -> list[SignedCheckpoint]:
-        names = [(one, (one.checkpoint.generation, one.checkpoint.size)) for one in self.outside]
-        return [one for one, at in names if at >= (generation, size)]
-
-    async def tell(self, count: int, about: UUID | None = None, **personal: str) -> None:
-        def work(session: Session) -> None:
-            for n in range(count):
-                record(
-                    session, agency=AGENCY, kind="document.received", at=self.now, about=about,
-                    facts={"n": n, "by": "clerk"}, personal=personal,
-                )  # fmt: skip
-
-        await self.db.transact(AGENCY, work)
-        self.now += timedelta(seconds=1)
-
-    async def faults(self, known: bool = True) -> list[Fault]:
-        outside = self.outside if known else []
-        found = await self.db.read(WHOLE_SERVICE, lambda s: check(s, known=outside, verify=verify))
-        return [one.fault for one in found]
-
-    async def examine(self, whole: dict[int, CompactRange], again: Sequence[Span] = ()) -> Examined:
-        return await self.db.read(
-            WHOLE_SERVICE,
-            lambda s: examine(s, known=self.outside, verify=verify, whole=whole, again=again),
-        )
-
-    async def by_hand(self, *statements: Any) -> None:
-        """What an administrator of the database does."""
-
-        def work(session: Session) -> None:
-            for one in statements:
-                session.execute(one)
-
-        await self.db.transact(WHOLE_SERVICE, work)
+from tests.rooms.storage.logs import AGENCY, NOW, World, verify
 
 
 @pytest.fixture
@@ -179,52 +112,6 @@ async def test_without_the_second_place_there_is_no_checkpoint(world: World) -> 
     assert await world.db.read(WHOLE_SERVICE, oldest_uncovered) is None
 
 
-async def test_what_is_not_covered_is_known_by_its_oldest(world: World) -> None:
-    assert await world.db.read(WHOLE_SERVICE, oldest_uncovered) is None
-    await world.tell(2)
-    await world.sequencer.run()
-    since = world.now
-    await world.tell(3)
-    assert await world.db.read(WHOLE_SERVICE, oldest_uncovered) == since
-    await world.sequencer.sequence()
-    await world.tell(3)
-    assert await world.db.read(WHOLE_SERVICE, oldest_uncovered) == since
-
-
-async def test_a_clone_that_goes_on_beside_makes_no_checkpoint(world: World, tmp_path: Path) -> None:
-    """Whoever comes second finds what the first one took to the second place; so does a backup that came back unsaid."""
-    store = FolderStore(tmp_path / "clone")
-    clone = World(Database(f"sqlite:///{tmp_path / 'clone.sqlite'}"), store)
-    clone.db.migrate()
-    clone.outside = world.outside  # one second place
-    await world.tell(2)
-    await world.sequencer.run()
-    await clone.tell(1)
-    with pytest.raises(Forked):
-        await clone.sequencer.run()
-    with pytest.raises(Forked):
-        await clone.sequencer.look()
-    await clone.tell(4)
-    with pytest.raises(Forked):
-        await clone.sequencer.run()
-    await world.tell(1)
-    await world.sequencer.run()
-    assert [one.checkpoint.size for one in world.outside] == [3, 4]
-    await clone.db.close()
-    store.close()
-
-
-async def test_a_checkpoint_that_reached_the_second_place_alone_is_ours(world: World) -> None:
-    """Its process died before the database said that there is one."""
-    await world.tell(3)
-    await world.sequencer.run()
-    await world.by_hand(delete(AuditCheckpointRow))
-    await world.tell(2)
-    await world.sequencer.run()
-    assert [one.checkpoint.size for one in world.outside] == [4, 6]
-    assert await world.faults() == []
-
-
 async def test_every_record_has_its_proof(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequencer_module, "BATCH", 100)
     first, last = uuid4(), uuid4()
@@ -252,56 +139,6 @@ async def test_every_record_has_its_proof(world: World, monkeypatch: pytest.Monk
     nodes = await world.db.read(WHOLE_SERVICE, lambda s: s.scalars(select(AuditNodeRow)).all())
     assert {(one.level, one.position) for one in nodes} == {(8, 0), (8, 1)}
     assert await world.faults() == []
-
-
-# -- in time that grows with what is new
-
-
-async def test_what_was_found_whole_is_not_read_again(world: World) -> None:
-    await world.tell(599)
-    await world.sequencer.run()
-    first = await world.examine({})
-    assert (first.findings, first.records) == ([], 600)
-    assert {generation: one.size for generation, one in first.whole.items()} == {1: 512}
-    await world.tell(300, name="An")
-    await world.sequencer.run()
-    await world.tell(1)
-    second = await world.examine(first.whole)
-    assert (second.findings, second.records) == ([], 900 - 512 + 1)
-    assert second.whole[1].size == 768
-    third = await world.examine(second.whole, [Span(1, 256, 512), Span(1, 0, 256)])
-    assert (third.findings, third.records) == ([], 900 - 768 + 1 + 512)
-
-
-@pytest.mark.parametrize("mended", [False, True])
-async def test_what_was_found_whole_cannot_be_changed_unseen(world: World, mended: bool) -> None:
-    """A span that is read again shows it, also where all hashes in the database were mended; so does what goes on."""
-    await world.tell(599)
-    await world.sequencer.run()
-    whole = (await world.examine({})).whole
-
-    def forge(session: Session) -> None:
-        row = session.scalars(select(AuditRecordRow).where(AuditRecordRow.number == 300)).one()
-        row.body = row.body.replace(b"clerk", b"chief")
-        row.leaf_hash = leaf_hash(row.body)
-        session.flush()
-        if mended:
-            leaves = hashes(session, 1, 0, 256, 256)
-            session.get_one(AuditNodeRow, (1, 8, 1)).hash = perfect(leaves)
-
-    await world.db.transact(WHOLE_SERVICE, forge)
-    again = await world.examine(whole, [Span(1, 256, 512)])
-    wanted = {Fault.NODE_DIFFERS, Fault.CHECKPOINT_DIFFERS} if mended else {Fault.NODE_DIFFERS}
-    assert {one.fault for one in again.findings} >= wanted
-    assert mended == (Fault.NODE_DIFFERS in {one.fault for one in (await world.examine(whole)).findings})
-
-
-async def test_what_no_checkpoint_outside_covers_is_read_again(world: World) -> None:
-    await world.tell(599)
-    await world.sequencer.run()
-    whole = (await world.examine({})).whole
-    world.outside.clear()
-    assert (await world.examine(whole)).records == 600
 
 
 # -- what is wrong is named
