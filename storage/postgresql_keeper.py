@@ -27,12 +27,12 @@ from sqlalchemy.orm import Session
 
 from storage.database import (
     DatabaseUnavailable,
+    Door,
     NotDurable,
     NotMigrated,
     OutOfScope,
     Scope,
     WholeService,
-    fence,
 )
 from storage.problem import Problem
 
@@ -130,9 +130,8 @@ class _Unfinished(Exception):
 def _write(engine: Engine, scope: Scope, work: Callable[[Session], T], turn: str | None) -> T:
     ending = False
     try:
-        with Session(engine, expire_on_commit=False) as session:
-            _begin(session, _name(scope), turn)
-            fence(session, scope)
+        with Door(engine, scope) as session:
+            _begin(session.connection(), _name(scope), turn)
             value = work(session)
             session.flush()
             ending = True
@@ -146,9 +145,8 @@ def _write(engine: Engine, scope: Scope, work: Callable[[Session], T], turn: str
 
 def _read(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
     try:
-        with Session(engine, expire_on_commit=False) as session:
-            _begin(session, _name(scope))
-            fence(session, scope)
+        with Door(engine, scope) as session:
+            _begin(session.connection(), _name(scope))
             return work(session)
     except DBAPIError as why:
         if why.connection_invalidated:
@@ -156,7 +154,7 @@ def _read(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
         raise
 
 
-def _begin(on: Session | Connection, scope: str, turn: str | None = None) -> None:
+def _begin(on: Connection, scope: str, turn: str | None = None) -> None:
     begin, named = (BEGIN_IN_TURN, {"scope": scope, "turn": turn}) if turn else (BEGIN, {"scope": scope})
     _, commit, fsync, *_lock = on.execute(begin, named).one()
     if commit == "off" or fsync == "off":

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
-from storage.database import DatabaseUnavailable, NotDurable, Scope, fence
+from storage.database import DatabaseUnavailable, Door, NotDurable, Scope
 from storage.problem import Problem
 
 T = TypeVar("T")
@@ -80,8 +80,7 @@ class SqliteKeeper:
     def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
         def run() -> T:
             try:
-                with Session(self._reading, expire_on_commit=False) as session:
-                    fence(session, scope)
+                with Door(self._reading, scope) as session:
                     return work(session)
             except (DBAPIError, sqlite3.Error) as why:
                 raise _unavailable(why) from why
@@ -178,10 +177,9 @@ class SqliteKeeper:
 
 def _run(connection: Connection, order: _Order) -> _Done:
     """One work in its savepoint. What ends the whole transaction (disk full, a lost lock) is raised."""
-    together = Session(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+    together = Door(connection, order.scope, join_transaction_mode="create_savepoint")
     try:
         with together as session, session.begin():
-            fence(session, order.scope)
             value = order.work(session)
         return _Done(value)
     except DBAPIError as why:
