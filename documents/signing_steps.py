@@ -276,7 +276,7 @@ class SigningSteps:
     # -- step 5
 
     async def keep(self, held: Held, file: Path, finished: Finished) -> None:
-        await self._.progress.still_ours(held)
+        """Behind `finishing`, which looked at the lease and named this."""
         await self._keep(held, finished.sha256, file)
 
     async def _keep(self, held: Held, sha256: str, file: Path) -> None:
