@@ -23,7 +23,6 @@ from uuid import UUID
 
 import psycopg
 from sqlalchemy import insert
-from sqlalchemy.orm import Session
 
 from bench import audit
 from bench.table import Row, interleaved_async, show
@@ -34,7 +33,7 @@ from documents.requests import Base, Held
 from documents.wish import SignWish, wish_to_stored
 from signing import pades
 from signing.prepared import PreparedSignature
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.folder_store import FolderStore
 from storage.identifiers import uuid7
 from storage.log.records import canonical, record
@@ -126,7 +125,7 @@ def _archive(db: Database, prepared: PreparedSignature, count: int) -> list[Held
                     )
                 )  # fmt: skip
 
-        def work(session: Session, rows: dict[type[TableRow], list[dict[str, Any]]] = rows) -> None:
+        def work(session: Door, rows: dict[type[TableRow], list[dict[str, Any]]] = rows) -> None:
             for table, values in rows.items():
                 session.execute(insert(table), values)
 
@@ -157,7 +156,7 @@ class Ours:
     async def note(self) -> None:
         now, about = _now(), self.held[0].document
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             record(
                 session,
                 agency=AGENCY,

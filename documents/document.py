@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, bindparam, select
 
 from documents.office import Caller
+from signing.prepared import PreparedSignature
 from signing.profile import Level
-from storage.database import Database
+from storage.database import Database, Door, Question, table_of
 from storage.schema import DocumentRow, RenditionRow, SigningRequestRow
 from storage.store import Damaged, KeptName, NotKept, ObjectStore, WorkingName
 
@@ -142,7 +142,7 @@ class Documents:
         before = _from_cursor(cursor)
         limit = max(1, min(limit, 200))
 
-        def work(session: Session) -> Page:
+        def work(session: Door) -> Page:
             query = select(DocumentRow).where(DocumentRow.agency == caller.agency)
             if before:
                 query = query.where(DocumentRow.id < before)
@@ -157,8 +157,8 @@ class Documents:
     async def request(self, caller: Caller, request: UUID) -> SigningRequest:
         """Raises NoSuchDocument."""
 
-        def work(session: Session) -> SigningRequest:
-            row = session.get(SigningRequestRow, request)
+        def work(door: Door) -> SigningRequest:
+            row = door.look(SigningRequestRow, request)
             if row is None or row.agency != caller.agency:
                 raise NoSuchDocument(str(request))
             return read_request(row)
@@ -184,14 +184,23 @@ class Documents:
         if ordinal is not None:
             raise NoSuchDocument(f"{document.id} rendition {ordinal}")
 
-        def work(session: Session) -> UUID | None:
-            return session.scalar(select(DocumentRow.working).where(DocumentRow.id == document.id))
-
-        working = await self._db.read(caller.agency, work)
+        row = await self._db.read(caller.agency, lambda door: door.look(DocumentRow, document.id))
+        working = row.working if row is not None else None
         if working is None:
             raise NoSuchDocument(str(document.id))
         async with self._store.working.fetch(WorkingName(document.agency, working)) as path:
             yield path
+
+
+_MADE, _ASKED = table_of(RenditionRow), table_of(SigningRequestRow).c
+_ONE: BindParameter[UUID] = bindparam("document")
+RENDITIONS = Question(select(_MADE).where(_MADE.c.document == _ONE).order_by(_MADE.c.ordinal))
+_SHOWN = select(
+    _ASKED.id, _ASKED.document, _ASKED.key, _ASKED.level, _ASKED.reached, _ASKED.state, _ASKED.problem,
+    _ASKED.created_at, _ASKED.ended_at, _ASKED.prepared,
+)  # fmt: skip
+REQUESTS = Question(_SHOWN.where(_ASKED.document == _ONE).order_by(_ASKED.id))
+REQUEST = Question(_SHOWN.where(_ASKED.id == bindparam("request")))
 
 
 @asynccontextmanager
@@ -205,17 +214,13 @@ async def recorded(store: ObjectStore, name: KeptName) -> AsyncIterator[Path]:
         yield path
 
 
-def read_document(session: Session, agency: UUID, document: UUID) -> Document:
+def read_document(door: Door, agency: UUID, document: UUID) -> Document:
     """Raises NoSuchDocument."""
-    row = session.get(DocumentRow, document)
+    row = door.look(DocumentRow, document)
     if row is None or row.agency != agency:
         raise NoSuchDocument(str(document))
-    renditions = session.scalars(
-        select(RenditionRow).where(RenditionRow.document == document).order_by(RenditionRow.ordinal)
-    )
-    requests = session.scalars(
-        select(SigningRequestRow).where(SigningRequestRow.document == document).order_by(SigningRequestRow.id)
-    )
+    renditions = door.ask(RENDITIONS, document=document)
+    requests = door.ask(REQUESTS, document=document)
     return _document(
         row,
         tuple(
@@ -226,8 +231,6 @@ def read_document(session: Session, agency: UUID, document: UUID) -> Document:
 
 
 def read_request(row: SigningRequestRow) -> SigningRequest:
-    from signing.prepared import PreparedSignature
-
     state = RequestState(row.state)
     prepared = None
     if state is RequestState.PREPARED and row.prepared:

@@ -18,15 +18,14 @@ from enum import StrEnum
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, select
 
 from documents.codes import Codes
 from documents.document import Disclosure, Document, DocumentState, read_document
 from documents.office import Caller, NotAllowed
 from documents.once import OtherBody
 from signing.workshop import Workshop, WorkshopFailed
-from storage.database import Database
+from storage.database import Database, Door, Question, table_of
 from storage.folder_access import disk_faults
 from storage.identifiers import uuid7
 from storage.log.records import record
@@ -37,6 +36,16 @@ UPLOADS_WAIT = timedelta(days=30)  # an upload that nobody signs
 UNSURE_WAITS = timedelta(days=1)  # an upload of which nobody knows whether it is recorded
 MEDIA_TYPES = {"application/pdf", "application/x-pdf", "application/octet-stream", ""}
 NAME_BYTES = 150
+_DOCUMENT, _KEPT = table_of(DocumentRow).c, table_of(RenditionRow).c
+_TOLD = 10  # documents with the same bytes
+_BY_UPLOAD = Question(
+    select(_DOCUMENT.id).where(_DOCUMENT.working_sha256 == bindparam("sha256")).order_by(_DOCUMENT.id.desc())
+    .limit(_TOLD + 1)
+)  # fmt: skip
+_BY_KEPT = Question(
+    select(_KEPT.document).where(_KEPT.sha256 == bindparam("sha256")).distinct().order_by(_KEPT.document.desc())
+    .limit(_TOLD + 1)
+)  # fmt: skip
 HEADER_WITHIN = 1024  # bytes, ISO 32000-2 annex on readers' leniency
 SECONDS, MEMORY = 20.0, 1 << 30
 
@@ -152,13 +161,11 @@ class Intake:
     async def duplicates(self, caller: Caller, document: Document) -> Sequence[UUID]:
         """Other documents of the agency that came with the same bytes, newest first, at most ten."""
 
-        def work(session: Session) -> list[UUID]:
-            by_upload = select(DocumentRow.id).where(DocumentRow.working_sha256 == document.sha256)
-            by_kept = select(RenditionRow.document).where(RenditionRow.sha256 == document.sha256)
-            found = by_upload.where(DocumentRow.agency == caller.agency).union(
-                by_kept.where(RenditionRow.agency == caller.agency)
-            )
-            return sorted({row[0] for row in session.execute(found)} - {document.id}, reverse=True)[:10]
+        def work(door: Door) -> list[UUID]:
+            found = {
+                row[0] for one in (_BY_UPLOAD, _BY_KEPT) for row in door.ask(one, sha256=document.sha256)
+            }
+            return sorted(found - {document.id}, reverse=True)[:_TOLD]
 
         return await self._db.read(caller.agency, work) if document.sha256 else []
 
@@ -191,20 +198,18 @@ class Intake:
         now = self._clock()
         code = self._codes.new()
 
-        def work(session: Session) -> tuple[Document, bool]:
-            row = session.get(DocumentRow, document)
+        def work(session: Door) -> tuple[Document, bool]:
+            row = session.look(DocumentRow, document)
             if row is not None:
                 if row.agency != caller.agency or row.working_sha256 != landed.sha256:
                     raise OtherBody
                 return read_document(session, caller.agency, document), False
-            session.add(
-                DocumentRow(
-                    id=document, agency=caller.agency, created_by=caller.id, name=clean_name(arrival.name),
-                    subject=arrival.subject, number=arrival.number, issuer=arrival.issuer or caller.agency_name,
-                    disclosure=arrival.disclosure.value, state=DocumentState.UPLOADED.value, pages=pages,
-                    code_hash=self._codes.hash(code), code_sealed=self._codes.seal(code, document), working=working,
-                    working_sha256=landed.sha256, size=landed.size, created_at=now, changed_at=now, version=1,
-                )
+            session.put(
+                DocumentRow, id=document, agency=caller.agency, created_by=caller.id, name=clean_name(arrival.name),
+                subject=arrival.subject, number=arrival.number, issuer=arrival.issuer or caller.agency_name,
+                disclosure=arrival.disclosure.value, state=DocumentState.UPLOADED.value, pages=pages,
+                code_hash=self._codes.hash(code), code_sealed=self._codes.seal(code, document), working=working,
+                working_sha256=landed.sha256, size=landed.size, created_at=now, changed_at=now, version=1,
             )  # fmt: skip
             facts = {
                 "sha256": landed.sha256, "size": landed.size, "by": str(caller.id),
@@ -219,7 +224,6 @@ class Intake:
                 session, agency=caller.agency, kind="document.received", at=now, about=document, facts=facts,
                 personal=personal,
             )  # fmt: skip
-            session.flush()
             return read_document(session, caller.agency, document), True
 
         made, new = await self._db.transact(caller.agency, work)
@@ -230,10 +234,10 @@ class Intake:
     async def _settle(self, agency: UUID, document: UUID, working: UUID, *, expires: datetime) -> None:
         """The same upload came again: the first one stays, and where its bytes are gone these take their place."""
 
-        def first(session: Session) -> UUID | None:
+        def first(session: Door) -> UUID | None:
             return session.get_one(DocumentRow, document).working
 
-        def take(session: Session) -> None:
+        def take(session: Door) -> None:
             row = session.get_one(DocumentRow, document, with_for_update=True)
             if row.working == stands:
                 row.working = working

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -20,6 +21,8 @@ LONGEST_LEASE = timedelta(hours=1)  # one that ends later was given by a clock t
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(hours=1)
 SET_ASIDE_AFTER, SET_ASIDE = 8, timedelta(days=1)  # failures; how long it rests then
 DIED = "its worker died"
+# It waits for the world now: what it failed of before is over.
+WENT_WELL: Mapping[str, None] = {"failures": None, "failing": None, "rests_until": None}
 
 
 def holds(row: SigningRequestRow, now: datetime) -> bool:
@@ -46,11 +49,6 @@ def died(row: SigningRequestRow, now: datetime) -> bool:
     if not again:
         row.rests_until = None
     return again
-
-
-def went_well(row: SigningRequestRow) -> None:
-    """It waits for the world now: what it failed of before is over."""
-    row.failures = row.failing = row.rests_until = None
 
 
 def asked_elsewhere(session: Session, row: SigningRequestRow) -> bool:

@@ -13,10 +13,9 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
 
 from hsm.key import KeyUnavailable, KeyVault, NoSuchKey, Signed, SigningOrder
-from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable
+from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable, Door
 from storage.identifiers import uuid7
 from storage.log.records import record
 from storage.log.second_place import SecondPlace
@@ -134,12 +133,12 @@ class LogKeeper:
         disk shows when it is made durable. Raises DatabaseUnavailable."""
         now = self._clock()
 
-        def undone(session: Session) -> None:
+        def undone(session: Door) -> None:
             record(session, agency=SERVICE, kind="log.probed", at=now)
             session.flush()
             raise _Undone
 
-        def same(session: Session) -> None:
+        def same(session: Door) -> None:
             row = AuditCheckpointRow
             newest = select(func.max(row.generation)).scalar_subquery()
             last = select(func.max(row.size)).where(row.generation == newest).scalar_subquery()

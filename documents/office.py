@@ -19,9 +19,8 @@ from uuid import UUID
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
 
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.identifiers import uuid7
 from storage.log.records import record
 from storage.schema import SERVICE, AgencyRow, ClientRow, PersonRow, SessionRow
@@ -123,7 +122,7 @@ class Office:
         now = self._clock()
         agency = Agency(uuid7(now), name, short_name)
 
-        def work(session: Session) -> Agency:
+        def work(session: Door) -> Agency:
             session.add(AgencyRow(agency=agency.id, name=name, short_name=short_name, created_at=now))
             facts = {"by": by, "name": name, "short_name": short_name}
             record(session, agency=agency.id, kind="agency.made", at=now, about=agency.id, facts=facts)
@@ -132,7 +131,7 @@ class Office:
         return await self._db.transact(agency.id, work)
 
     async def agencies(self) -> Sequence[Agency]:
-        def work(session: Session) -> list[Agency]:
+        def work(session: Door) -> list[Agency]:
             return [Agency(r.agency, r.name, r.short_name) for r in session.scalars(select(AgencyRow))]
 
         return await self._db.read(WHOLE_SERVICE, work)
@@ -146,7 +145,7 @@ class Office:
         hashed = self._hasher.hash(password)
         person = Person(uuid7(now), agency, login.strip().casefold(), name, title, disabled=False)
 
-        def work(session: Session) -> Person:
+        def work(session: Door) -> Person:
             if session.scalar(select(PersonRow.id).where(PersonRow.login == person.login)):
                 raise NameTaken(person.login)
             session.add(
@@ -166,7 +165,7 @@ class Office:
         new = password or secrets.token_urlsafe(12)
         hashed = self._hasher.hash(new)
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             row = _person_row(session, login)
             row.password_hash, row.failures, row.locked_until = hashed, 0, None
             session.execute(delete(SessionRow).where(SessionRow.person == row.id))
@@ -179,7 +178,7 @@ class Office:
         """Nobody signs in by this name any more; open sessions end. Raises NoSuchPerson."""
         now = self._clock()
 
-        def work(session: Session) -> Person:
+        def work(session: Door) -> Person:
             row = _person_row(session, login)
             row.disabled_at = row.disabled_at or now
             session.execute(delete(SessionRow).where(SessionRow.person == row.id))
@@ -189,7 +188,7 @@ class Office:
         return await self._db.transact(WHOLE_SERVICE, work)
 
     async def people(self) -> Sequence[Person]:
-        def work(session: Session) -> list[Person]:
+        def work(session: Door) -> list[Person]:
             return [_person(row) for row in session.scalars(select(PersonRow).order_by(PersonRow.login))]
 
         return await self._db.read(WHOLE_SERVICE, work)
@@ -213,7 +212,7 @@ class Office:
             raise LogInRefused(max(0.0, wait))
         token = secrets.token_urlsafe(32)
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             person = session.get_one(PersonRow, row.id)
             person.failures, person.locked_until = 0, None
             session.execute(delete(SessionRow).where(SessionRow.expires_at < now))
@@ -237,7 +236,7 @@ class Office:
     async def by_session(self, token: str) -> Caller | None:
         now = self._clock()
 
-        def work(session: Session) -> Caller | None:
+        def work(session: Door) -> Caller | None:
             found = session.execute(
                 select(PersonRow, AgencyRow.short_name)
                 .join(SessionRow, SessionRow.person == PersonRow.id)
@@ -262,7 +261,7 @@ class Office:
         key = "antin_" + secrets.token_urlsafe(32)
         client = Client(uuid7(now), agency, name, frozenset(scopes), revoked=False)
 
-        def work(session: Session) -> Client:
+        def work(session: Door) -> Client:
             session.add(
                 ClientRow(
                     id=client.id, agency=agency, name=name, key_hash=_hash(key), scopes=sorted(scopes), created_at=now
@@ -278,7 +277,7 @@ class Office:
         """Raises NoSuchPerson."""
         now = self._clock()
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             row = session.get(ClientRow, client)
             if row is None:
                 raise NoSuchPerson(str(client))
@@ -289,7 +288,7 @@ class Office:
         await self._db.transact(WHOLE_SERVICE, work)
 
     async def clients(self) -> Sequence[Client]:
-        def work(session: Session) -> list[Client]:
+        def work(session: Door) -> list[Client]:
             return [_client(row) for row in session.scalars(select(ClientRow).order_by(ClientRow.created_at))]
 
         return await self._db.read(WHOLE_SERVICE, work)
@@ -301,7 +300,7 @@ class Office:
         if known is not None and now - BELIEVED_FOR < known[0] <= now:
             return known[1]
 
-        def work(session: Session) -> Caller | None:
+        def work(session: Door) -> Caller | None:
             found = session.execute(
                 select(ClientRow, AgencyRow.short_name)
                 .join(AgencyRow, AgencyRow.agency == ClientRow.agency)
@@ -341,7 +340,7 @@ class _LogIn:
     disabled: bool
 
 
-def _begin_log_in(session: Session, login: str, now: datetime) -> _LogIn | None:
+def _begin_log_in(session: Door, login: str, now: datetime) -> _LogIn | None:
     """Counted as a failure until it has succeeded: a hundred tries at the same moment are a hundred tries."""
     row = session.scalar(select(PersonRow).where(PersonRow.login == login).with_for_update())
     if row is None:
@@ -355,20 +354,20 @@ def _begin_log_in(session: Session, login: str, now: datetime) -> _LogIn | None:
     return found
 
 
-def _note_failure(session: Session, login: str, now: datetime) -> None:
+def _note_failure(session: Door, login: str, now: datetime) -> None:
     row = session.scalar(select(PersonRow).where(PersonRow.login == login))
     if row is not None:
         _tell_of_log_in(session, _person(row), "person.log-in-refused", at=now, by="unknown")
 
 
-def _tell(session: Session, person: Person, kind: str, *, at: datetime, by: str, **facts: str) -> None:
+def _tell(session: Door, person: Person, kind: str, *, at: datetime, by: str, **facts: str) -> None:
     record(
         session, agency=person.agency, kind=kind, at=at, about=person.id, facts={"by": by} | facts,
         personal={"login": person.login, "name": person.name, "title": person.title},
     )  # fmt: skip
 
 
-def _tell_of_log_in(session: Session, person: Person, kind: str, *, at: datetime, by: str) -> None:
+def _tell_of_log_in(session: Door, person: Person, kind: str, *, at: datetime, by: str) -> None:
     """It changes nothing about the person, and there are many: what is recorded about a person stays short."""
     facts = {"by": by, "person": str(person.id)}
     record(session, agency=person.agency, kind=kind, at=at, facts=facts, personal={"login": person.login})
@@ -379,7 +378,7 @@ def _committed(password_hash: str) -> str:
     return hashlib.sha256(password_hash.encode()).hexdigest()
 
 
-def _person_row(session: Session, login: str) -> PersonRow:
+def _person_row(session: Door, login: str) -> PersonRow:
     row = session.scalar(select(PersonRow).where(PersonRow.login == login.strip().casefold()))
     if row is None:
         raise NoSuchPerson(login)

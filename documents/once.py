@@ -11,13 +11,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete
-from sqlalchemy.orm import Session
 
 from documents.office import Caller
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.identifiers import uuid7
 from storage.schema import IdempotencyRow
 from storage.sealed import FORM, Sealer
@@ -66,25 +66,18 @@ class Once:
         now = self._clock()
         name = _name(caller, key)
 
-        def work(session: Session) -> Begun:
-            row = session.get(IdempotencyRow, name, with_for_update=True)
+        def work(door: Door) -> Begun:
+            row = door.look(IdempotencyRow, *name, lock=True)
             if row is None or row.expires_at < now:
-                if row is not None:
-                    session.delete(row)
-                    session.flush()
-                resource = uuid7(now)
-                session.add(
-                    IdempotencyRow(
-                        agency=caller.agency,
-                        caller=caller.id,
-                        key_hash=name[2],
-                        request_digest=request_digest,
-                        resource=resource,
-                        created_at=now,
-                        expires_at=now + KEPT_FOR,
-                    )
-                )
-                return Begun(resource, None)
+                new: dict[str, Any] = {
+                    "request_digest": request_digest, "resource": uuid7(now), "created_at": now,
+                    "expires_at": now + KEPT_FOR,
+                }  # fmt: skip
+                if row is None:
+                    door.put(IdempotencyRow, agency=name[0], caller=name[1], key_hash=name[2], **new)
+                else:
+                    door.change(IdempotencyRow, *name, status=None, headers=None, body=None, **new)
+                return Begun(new["resource"], None)
             if row.request_digest != request_digest:
                 raise OtherBody
             if row.status is not None:
@@ -95,7 +88,7 @@ class Once:
                 raise InProgress
             if row.created_at >= self._started_at and row.created_at > now - TAKEN_OVER_AFTER:
                 raise InProgress
-            row.created_at = now
+            door.change(IdempotencyRow, *name, created_at=now)
             return Begun(row.resource, None)
 
         begun = await self._db.transact(caller.agency, work)
@@ -108,12 +101,11 @@ class Once:
         name = _name(caller, key)
         self._at_work.discard(name)
 
-        def work(session: Session) -> None:
-            row = session.get_one(IdempotencyRow, name)
-            row.status, row.headers = answer.status, dict(answer.headers)
-            row.body = self._seal.seal(answer.body, _context(name))
-
-        await self._db.transact(caller.agency, work)
+        said = {
+            "status": answer.status, "headers": dict(answer.headers),
+            "body": self._seal.seal(answer.body, _context(name)),
+        }  # fmt: skip
+        await self._db.transact(caller.agency, lambda door: door.change(IdempotencyRow, *name, **said))
 
     async def release(self, caller: Caller, key: str) -> None:
         """The call failed for a passing reason: its retry may go on at once, with the same identifier."""
@@ -121,10 +113,10 @@ class Once:
         self._at_work.discard(name)
         long_ago = self._clock() - TAKEN_OVER_AFTER - timedelta(seconds=1)
 
-        def work(session: Session) -> None:
-            row = session.get(IdempotencyRow, name)
+        def work(door: Door) -> None:
+            row = door.look(IdempotencyRow, *name)
             if row is not None and row.status is None:
-                row.created_at = long_ago
+                door.change(IdempotencyRow, *name, created_at=long_ago)
 
         await self._db.transact(caller.agency, work)
 

@@ -13,15 +13,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, bindparam, select
 
-from documents.document import DocumentState, RenditionKind, RequestState, SigningRequest, read_request
-from documents.leases import went_well
+from documents.document import (
+    RENDITIONS,
+    REQUEST,
+    DocumentState,
+    RenditionKind,
+    RequestState,
+    SigningRequest,
+    read_request,
+)
+from documents.leases import WENT_WELL
 from documents.requests import Held, Intent, TakenOver, end_request, set_document
 from signing.prepared import PreparedSignature
 from signing.profile import Level
-from storage.database import Database
+from storage.database import Database, Door, Question, table_of
 from storage.identifiers import uuid7
 from storage.log.records import record
 from storage.schema import (
@@ -33,6 +40,11 @@ from storage.schema import (
     SigningRequestRow,
 )
 
+_ROW, _BESIDE = table_of(SigningRequestRow).c, table_of(EvidenceRow).c
+_ONE: BindParameter[UUID] = bindparam("request")
+_HOLDER = select(_ROW.lease, _ROW.lease_until, _ROW.state, _ROW.key, _ROW.finished).where(_ROW.id == _ONE)
+_AS_IT_STANDS, _LOCKED = Question(_HOLDER), Question(_HOLDER.with_for_update())
+_NAMED = Question(select(_BESIDE.sha256).where(_BESIDE.request == _ONE))
 EARLIER = "earlier"  # beside a Delivered: digests of what earlier workers were about to keep
 
 
@@ -74,11 +86,10 @@ class Progress:
         """Step 1 is done: the upload is kept; the row names it."""
         now = self._clock()
 
-        def work(session: Session) -> None:
-            self._mine(session, held)
-            if session.scalar(select(RenditionRow.id).where(RenditionRow.document == held.document)):
-                return
-            _add_rendition(session, held, RenditionKind.RECEIVED, held.base.sha256, held.base.size, now)
+        def work(door: Door) -> None:
+            self._mine(door, held)
+            if not door.ask(RENDITIONS, document=held.document):
+                _add_rendition(door, held, RenditionKind.RECEIVED, held.base.sha256, held.base.size, now)
 
         await self._db.transact(held.agency, work)
 
@@ -96,15 +107,15 @@ class Progress:
             None,
         )
 
-        def work(session: Session) -> None:
-            row = self._mine(session, held)
+        def work(door: Door) -> None:
+            row = self._mine(door, held)
             if held.base.upload is not None:
-                _add_rendition(session, held, RenditionKind.RECEIVED, held.base.sha256, held.base.size, now)
-            row.prepared, row.working, row.check, row.key = prepared.to_stored(), working, check, prepared.key
-            row.state = RequestState.PREPARED.value
-            if external:
-                row.lease_until = None
-            self._add_intent(session, held, prepared, intent, now)
+                _add_rendition(door, held, RenditionKind.RECEIVED, held.base.sha256, held.base.size, now)
+            door.change(
+                SigningRequestRow, held.id, prepared=prepared.to_stored(), working=working, check=check, key=prepared.key,
+                state=RequestState.PREPARED.value, lease_until=None if external else row.lease_until,
+            )  # fmt: skip
+            self._add_intent(door, held, prepared, intent, now)
 
         await self._db.transact(held.agency, work)
         return replace(
@@ -121,9 +132,9 @@ class Progress:
         prepared = held.prepared
         intent = Intent(uuid7(now), (held.intent.ordinal if held.intent else 0) + 1, "OPEN", None, None)
 
-        def work(session: Session) -> None:
-            self._mine(session, held)
-            self._add_intent(session, held, prepared, intent, now)
+        def work(door: Door) -> None:
+            self._mine(door, held)
+            self._add_intent(door, held, prepared, intent, now)
 
         await self._db.transact(held.agency, work)
         return replace(held, intent=intent)
@@ -132,32 +143,22 @@ class Progress:
         """The open intent is VOID (never reached the key, or was refused) or LOST (perhaps signed, answer gone)."""
         now = self._clock()
 
-        def work(session: Session) -> None:
-            self._mine(session, held)
+        def work(door: Door) -> None:
+            self._mine(door, held)
             if held.intent is None:
                 return
-            intent = session.get_one(IntentRow, held.intent.id)
-            intent.state, intent.ended_at = state, now
-            facts = {"request": str(held.id), "intent": str(intent.id), "state": state, "why": why}
-            record(
-                session,
-                agency=held.agency,
-                kind="signature.attempt-ended",
-                at=now,
-                about=held.document,
-                facts=facts,
-            )
+            door.change(IntentRow, held.intent.id, state=state, ended_at=now)
+            facts = {"request": str(held.id), "intent": str(held.intent.id), "state": state, "why": why}
+            _record(door, held, "signature.attempt-ended", now, facts)
 
         await self._db.transact(held.agency, work)
 
     async def waiting_for_holder(self, held: Held, ticket: str, until: datetime | None) -> SigningRequest:
-        def work(session: Session) -> SigningRequest:
-            row = self._mine(session, held)
+        def work(door: Door) -> SigningRequest:
+            self._mine(door, held)
             if held.intent is not None:
-                intent = session.get_one(IntentRow, held.intent.id)
-                intent.state, intent.ticket = "WAITING", ticket
-            row.lease_until = until
-            return read_request(row)
+                door.change(IntentRow, held.intent.id, state="WAITING", ticket=ticket)
+            return self._now(door, held, lease_until=until)
 
         return await self._db.transact(held.agency, work)
 
@@ -167,9 +168,9 @@ class Progress:
             raise ValueError("no intent")
         intent = replace(held.intent, signature=signature)
 
-        def work(session: Session) -> None:
-            self._mine(session, held)
-            session.get_one(IntentRow, intent.id).signature = signature
+        def work(door: Door) -> None:
+            self._mine(door, held)
+            door.change(IntentRow, intent.id, signature=signature)
 
         await self._db.transact(held.agency, work)
         return replace(held, intent=intent)
@@ -177,35 +178,28 @@ class Progress:
     async def pending(self, held: Held, state: RequestState, problem: dict[str, Any]) -> SigningRequest:
         """Waits for the world: the lease is given back, a durable job or the sweep goes on."""
 
-        def work(session: Session) -> SigningRequest:
-            row = self._mine(session, held)
-            row.state, row.problem, row.lease_until = state.value, problem, None
-            went_well(row)
-            return read_request(row)
+        def work(door: Door) -> SigningRequest:
+            self._mine(door, held)
+            return self._now(door, held, state=state.value, problem=problem, lease_until=None, **WENT_WELL)
 
         return await self._db.transact(held.agency, work)
 
     async def still_ours(self, held: Held) -> None:
         """Before what no transaction fences: who was passed while paused keeps nothing. Raises TakenOver."""
 
-        def work(session: Session) -> None:
-            row = session.get_one(SigningRequestRow, held.id)
-            if row.lease != held.lease or RequestState(row.state).ended:
-                raise TakenOver
-
-        await self._db.read(held.agency, work)
+        await self._db.read(held.agency, lambda door: self._mine(door, held, question=_AS_IT_STANDS))
 
     async def finishing(self, held: Held, done: Delivered) -> None:
         """Step 5 begins: what is about to be kept has its name first, so that whoever takes up after a crash finds it
         and makes no other. What an earlier worker named so stays named: paused in the middle of keeping it, that one may
         end its writing at any time."""
 
-        def work(session: Session) -> None:
-            row = self._mine(session, held)
-            before = row.finished or {}
+        def work(door: Door) -> None:
+            before = self._mine(door, held).finished or {}
             digests = [before.get("sha256"), *(one for _, one in before.get("evidence", ()))]
             earlier = {*before.get(EARLIER, ()), *filter(None, digests)}
-            row.finished = done.to_stored() | {EARLIER: sorted(earlier)}
+            named = done.to_stored() | {EARLIER: sorted(earlier)}
+            door.change(SigningRequestRow, held.id, finished=named)
 
         await self._db.transact(held.agency, work)
 
@@ -215,45 +209,33 @@ class Progress:
         """Step 5: rendition, evidence, lookup, end of intent and request, audit record, in one transaction."""
         now = self._clock()
 
-        def work(session: Session) -> SigningRequest:
-            row = self._mine(session, held)
-            _add_rendition(session, held, RenditionKind.SIGNED, done.sha256, done.size, now)
-            _add_evidence(session, held, evidence, now)
-            session.add(
-                SignedRevisionRow(
-                    id=uuid7(now),
-                    agency=held.agency,
-                    document=held.document,
-                    request=held.id,
-                    sha256=done.revision,
-                )
-            )
+        reached = {"reached": done.reached.value, "judgement": done.judgement}
+
+        def work(door: Door) -> SigningRequest:
+            row = self._mine(door, held)
+            _add_rendition(door, held, RenditionKind.SIGNED, done.sha256, done.size, now)
+            _add_evidence(door, held, evidence, now)
+            door.put(
+                SignedRevisionRow, id=uuid7(now), agency=held.agency, document=held.document, request=held.id,
+                sha256=done.revision,
+            )  # fmt: skip
             if held.intent is not None:
-                intent = session.get_one(IntentRow, held.intent.id)
-                intent.state, intent.ended_at = "DELIVERED", now
-            row.reached, row.judgement = done.reached.value, done.judgement
+                door.change(IntentRow, held.intent.id, state="DELIVERED", ended_at=now)
             facts = {
                 "request": str(held.id), "sha256": done.sha256, "level": done.reached.value, "key": row.key,
                 "caller": str(held.caller), "intent": str(held.intent.id) if held.intent else "",
                 "size": done.size, "revision": done.revision, "evidence": [sha256 for _, sha256 in evidence],
                 "signature_sha256": _sha256(held.intent.signature if held.intent else None),
             }  # fmt: skip
-            record(
-                session,
-                agency=held.agency,
-                kind="signature.delivered",
-                at=now,
-                about=held.document,
-                facts=facts,
-            )
+            _record(door, held, "signature.delivered", now, facts)
             if done.still_pending:
-                row.state, row.lease_until = RequestState.REVOCATION_PENDING.value, None
-                went_well(row)
-                row.problem = {"code": "revocation-unknown"}
-                set_document(session, held, DocumentState.SIGNED, now, size=done.size)
-            else:
-                end_request(session, row, RequestState.DONE, now, None, size=done.size)
-            return read_request(row)
+                set_document(door, held.document, DocumentState.SIGNED, now, size=done.size)
+                return self._now(
+                    door, held, state=RequestState.REVOCATION_PENDING.value, lease_until=None,
+                    problem={"code": "revocation-unknown"}, **WENT_WELL, **reached,
+                )  # fmt: skip
+            end_request(door, held.id, held.document, RequestState.DONE, now, None, size=done.size, **reached)
+            return self._now(door, held)
 
         return await self._db.transact(held.agency, work)
 
@@ -261,31 +243,26 @@ class Progress:
         """Validation material came later: a new rendition of the same signature."""
         now = self._clock()
 
-        def work(session: Session) -> SigningRequest:
-            row = self._mine(session, held)
-            _add_rendition(session, held, RenditionKind.AUGMENTED, done.sha256, done.size, now)
-            row.reached, row.judgement = done.reached.value, done.judgement
+        reached = {"reached": done.reached.value, "judgement": done.judgement}
+
+        def work(door: Door) -> SigningRequest:
+            self._mine(door, held)
+            _add_rendition(door, held, RenditionKind.AUGMENTED, done.sha256, done.size, now)
             facts = {
                 "request": str(held.id), "sha256": done.sha256, "level": done.reached.value, "size": done.size
             }  # fmt: skip
-            record(
-                session,
-                agency=held.agency,
-                kind="signature.augmented",
-                at=now,
-                about=held.document,
-                facts=facts,
-            )
-            end_request(session, row, RequestState.DONE, now, None, size=done.size)
-            return read_request(row)
+            _record(door, held, "signature.augmented", now, facts)
+            end_request(door, held.id, held.document, RequestState.DONE, now, None, size=done.size, **reached)
+            return self._now(door, held)
 
         return await self._db.transact(held.agency, work)
 
     async def checked(self, held: Held, check: dict[str, Any]) -> None:
         """A later check of the certificate gave more than the first."""
 
-        def work(session: Session) -> None:
-            self._mine(session, held).check = check
+        def work(door: Door) -> None:
+            self._mine(door, held)
+            door.change(SigningRequestRow, held.id, check=check)
 
         await self._db.transact(held.agency, work)
 
@@ -294,18 +271,14 @@ class Progress:
     ) -> SigningRequest:
         now = self._clock()
 
-        def work(session: Session) -> SigningRequest:
-            row = self._mine(session, held)
-            end_request(session, row, state, now, problem)
-            facts = {
-                "request": str(held.id),
-                "state": state.value,
-                "code": str((problem or {}).get("code", "")),
-            }
-            record(
-                session, agency=held.agency, kind="signature.ended", at=now, about=held.document, facts=facts
-            )
-            return read_request(row)
+        code = str((problem or {}).get("code", ""))
+
+        def work(door: Door) -> SigningRequest:
+            self._mine(door, held)
+            end_request(door, held.id, held.document, state, now, problem)
+            facts = {"request": str(held.id), "state": state.value, "code": code}
+            _record(door, held, "signature.ended", now, facts)
+            return self._now(door, held)
 
         return await self._db.transact(held.agency, work)
 
@@ -313,73 +286,74 @@ class Progress:
         """(kind, SHA-256) of what was kept beside the signature; what is named already is not named twice."""
         now = self._clock()
 
-        def work(session: Session) -> None:
-            self._mine(session, held)
-            if new := _add_evidence(session, held, kept, now):
-                facts = {"request": str(held.id), "evidence": new}
-                record(
-                    session, agency=held.agency, kind="signature.evidence-kept", at=now, about=held.document, facts=facts
-                )  # fmt: skip
+        def work(door: Door) -> None:
+            self._mine(door, held)
+            if new := _add_evidence(door, held, kept, now):
+                _record(
+                    door, held, "signature.evidence-kept", now, {"request": str(held.id), "evidence": new}
+                )
 
         await self._db.transact(held.agency, work)
 
-    def _mine(self, session: Session, held: Held) -> SigningRequestRow:
-        row = session.get_one(SigningRequestRow, held.id, with_for_update=True)
+    def _mine(self, door: Door, held: Held, *, question: Question | None = None) -> Any:
+        """The row's `lease`, `lease_until`, `state`, `key` and `finished`. Raises TakenOver."""
+        (row,) = door.ask(question or _LOCKED, request=held.id)
         if row.lease != held.lease or RequestState(row.state).ended:
             raise TakenOver
         return row
 
+    def _now(self, door: Door, held: Held, **changes: Any) -> SigningRequest:
+        """The request, once it is changed."""
+        if changes:
+            door.change(SigningRequestRow, held.id, **changes)
+        (row,) = door.ask(REQUEST, request=held.id)
+        return read_request(row)
+
     def _add_intent(
-        self, session: Session, held: Held, prepared: PreparedSignature, intent: Intent, now: datetime
+        self, door: Door, held: Held, prepared: PreparedSignature, intent: Intent, now: datetime
     ) -> None:
         digest = hashlib.sha256(prepared.to_sign).digest()
-        session.add(
-            IntentRow(
-                id=intent.id, agency=held.agency, request=held.id, ordinal=intent.ordinal, key=prepared.key, digest=digest,
-                lease=held.lease, state=intent.state, created_at=now,
-            )
+        door.put(
+            IntentRow, id=intent.id, agency=held.agency, request=held.id, ordinal=intent.ordinal, key=prepared.key,
+            digest=digest, lease=held.lease, state=intent.state, created_at=now,
         )  # fmt: skip
         facts = {
             "request": str(held.id), "intent": str(intent.id), "key": prepared.key, "caller": str(held.caller),
             "to_sign_sha256": digest.hex(), "document_sha256": held.base.sha256,
         }  # fmt: skip
-        record(
-            session, agency=held.agency, kind="signature.intended", at=now, about=held.document, facts=facts
-        )
+        _record(door, held, "signature.intended", now, facts)
+
+
+def _record(door: Door, held: Held, kind: str, at: datetime, facts: dict[str, Any]) -> None:
+    record(door, agency=held.agency, kind=kind, at=at, about=held.document, facts=facts)
 
 
 def _sha256(signature: bytes | None) -> str:
     return hashlib.sha256(signature).hexdigest() if signature is not None else ""
 
 
-def _add_evidence(session: Session, held: Held, kept: Sequence[tuple[str, str]], now: datetime) -> list[str]:
+def _add_evidence(door: Door, held: Held, kept: Sequence[tuple[str, str]], now: datetime) -> list[str]:
     """What was not named yet."""
     new: list[str] = []
-    have = set(session.scalars(select(EvidenceRow.sha256).where(EvidenceRow.request == held.id)))
+    have = {one.sha256 for one in door.ask(_NAMED, request=held.id)} if kept else set()
     for kind, sha256 in kept:
         if sha256 not in have:
             have.add(sha256)
             new.append(sha256)
-            session.add(
-                EvidenceRow(
-                    id=uuid7(now), agency=held.agency, request=held.id, kind=kind, sha256=sha256, created_at=now
-                )
+            door.put(
+                EvidenceRow, id=uuid7(now), agency=held.agency, request=held.id, kind=kind, sha256=sha256, created_at=now
             )  # fmt: skip
     return new
 
 
 def _add_rendition(
-    session: Session, held: Held, kind: RenditionKind, sha256: str, size: int, now: datetime
+    door: Door, held: Held, kind: RenditionKind, sha256: str, size: int, now: datetime
 ) -> None:
-    last = session.scalar(
-        select(func.max(RenditionRow.ordinal)).where(RenditionRow.document == held.document)
-    )
-    session.add(
-        RenditionRow(
-            id=uuid7(now), agency=held.agency, document=held.document, ordinal=(last or 0) + 1, kind=kind.value,
-            sha256=sha256, size=size, request=held.id, created_at=now,
-        )
+    there = door.ask(RENDITIONS, document=held.document)
+    door.put(
+        RenditionRow, id=uuid7(now), agency=held.agency, document=held.document,
+        ordinal=there[-1].ordinal + 1 if there else 1, kind=kind.value, sha256=sha256, size=size, request=held.id,
+        created_at=now,
     )  # fmt: skip
     if kind is RenditionKind.RECEIVED:
-        document = session.get_one(DocumentRow, held.document)
-        document.working = None
+        door.change(DocumentRow, held.document, working=None)

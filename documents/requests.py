@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, bindparam, exists, select
 
 from documents.document import (
+    RENDITIONS,
     DocumentState,
     NoSuchDocument,
     RenditionKind,
@@ -42,19 +42,27 @@ from documents.office import Caller
 from documents.wish import SignWish, wish_from_stored, wish_to_stored
 from signing.prepared import PreparedSignature
 from signing.profile import Level
-from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable
+from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable, Door, Question, table_of
 from storage.log.records import record
-from storage.schema import (
-    DocumentRow,
-    IntentRow,
-    RenditionRow,
-    SigningRequestRow,
-)
+from storage.schema import DocumentRow, IntentRow, SigningRequestRow
 from storage.sealed import Sealer
 
 HOLDER_ANSWERS_WITHIN = timedelta(minutes=60)  # who signs from outside
 OPEN = [one.value for one in RequestState if not one.ended]
 OUTSIDE = "certificate"  # the ticket of who answers from outside
+_REQUEST, _INTENT = table_of(SigningRequestRow).c, table_of(IntentRow)
+_ONLY_OWES = (_REQUEST.state == RequestState.REVOCATION_PENDING.value) & _REQUEST.level.in_(
+    [one.value for one in Level if not one >= Level.B_LT]
+)
+# Open requests that will still write into the document.
+_BLOCKING = Question(
+    select(_REQUEST.id, _REQUEST.caller, _REQUEST.state, _REQUEST.prepared)
+    .where(_REQUEST.document == bindparam("document"), _REQUEST.state.in_(OPEN), ~_ONLY_OWES)
+    .order_by(_REQUEST.id)
+)
+_INTENTS = Question(
+    select(_INTENT).where(_INTENT.c.request == bindparam("request")).order_by(_INTENT.c.ordinal)
+)
 
 
 class DocumentBusy(Exception):
@@ -143,28 +151,27 @@ class Requests:
         DocumentBusy, RequestHeld."""
         now = self._clock()
 
-        def work(session: Session) -> Held | SigningRequest:
-            row = session.get(SigningRequestRow, request, with_for_update=True)
-            if row is not None:
-                if row.agency != caller.agency or row.document != document:
+        def work(door: Door) -> Held | SigningRequest:
+            row = door.look(SigningRequestRow, request, lock=True)
+            if row is None:
+                doc = door.look(DocumentRow, document, lock=True)
+                if doc is None or doc.agency != caller.agency:
                     raise NoSuchDocument(str(document))
-                if RequestState(row.state).ended:
-                    return read_request(row)
-                return self._take(session, row, now)
-            doc = session.get(DocumentRow, document, with_for_update=True)
-            if doc is None or doc.agency != caller.agency:
+                for other in door.ask(_BLOCKING, document=document):
+                    if not self._superseded(door, other, caller, document, now):
+                        raise DocumentBusy(other.id)
+                door.put(
+                    SigningRequestRow, id=request, agency=caller.agency, document=document, caller=caller.id,
+                    key=wish.key or "", level=wish.level.value,
+                    wish=wish_to_stored(wish, self._mark_says(request, self._sealer.seal)),
+                    state=RequestState.RECORDED.value, lease=0, secret_sealed=self._seal(wish.password, request),
+                    created_at=now,
+                )  # fmt: skip
+                set_document(door, document, DocumentState.SIGNING, now)
+                row = door.look(SigningRequestRow, request)
+            if row is None or row.agency != caller.agency or row.document != document:
                 raise NoSuchDocument(str(document))
-            for other in session.scalars(_blocking(document)):
-                if not self._superseded(session, other, caller, now):
-                    raise DocumentBusy(other.id)
-            row = SigningRequestRow(
-                id=request, agency=caller.agency, document=document, caller=caller.id, key=wish.key or "",
-                level=wish.level.value, wish=wish_to_stored(wish, self._mark_says(request, self._sealer.seal)),
-                state=RequestState.RECORDED.value, lease=0, secret_sealed=self._seal(wish.password, request), created_at=now,
-            )  # fmt: skip
-            session.add(row)
-            doc.state, doc.changed_at, doc.version = DocumentState.SIGNING.value, now, doc.version + 1
-            return self._take(session, row, now)
+            return read_request(row) if RequestState(row.state).ended else self._take(door, row, now)
 
         return await self._db.transact(caller.agency, work)
 
@@ -172,11 +179,11 @@ class Requests:
         """A request of the caller's agency, to go on with or at its end. Raises NoSuchDocument, RequestHeld."""
         now = self._clock()
 
-        def work(session: Session) -> Held | SigningRequest:
-            row = session.get(SigningRequestRow, request, with_for_update=True)
+        def work(door: Door) -> Held | SigningRequest:
+            row = door.look(SigningRequestRow, request, lock=True)
             if row is None or row.agency != caller.agency or row.caller != caller.id:
                 raise NoSuchDocument(str(request))
-            return read_request(row) if RequestState(row.state).ended else self._take(session, row, now)
+            return read_request(row) if RequestState(row.state).ended else self._take(door, row, now)
 
         return await self._db.transact(caller.agency, work)
 
@@ -185,7 +192,7 @@ class Requests:
         worker that is known to be dead."""
         now = self._clock()
 
-        def work(session: Session) -> Held | None:
+        def work(session: Door) -> Held | None:
             row = session.get(SigningRequestRow, request, with_for_update=True)
             if row is None or RequestState(row.state).ended:
                 return None
@@ -203,7 +210,7 @@ class Requests:
         their worker's death."""
         now = self._clock()
 
-        def work(session: Session) -> list[UUID]:
+        def work(session: Door) -> list[UUID]:
             query = select(SigningRequestRow.id).where(SigningRequestRow.state.in_(OPEN))
             if not orphaned:
                 free = SigningRequestRow.lease_until
@@ -219,7 +226,7 @@ class Requests:
         """Recovery could not go on, and not because the world is away."""
         now = self._clock()
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             row = session.get_one(SigningRequestRow, request, with_for_update=True)
             if not RequestState(row.state).ended and not holds(row, now):
                 count_failure(row, f"{type(why).__name__}: {why}"[:200], now)
@@ -233,30 +240,23 @@ class Requests:
         query = select(SigningRequestRow.agency).where(SigningRequestRow.id == request)
         return await self._db.read(WHOLE_SERVICE, lambda s: s.scalar(query))
 
-    def _take(self, session: Session, row: SigningRequestRow, now: datetime, *, force: bool = False) -> Held:
+    def _take(self, door: Door, row: SigningRequestRow, now: datetime, *, force: bool = False) -> Held:
         if not force and holds(row, now):
             raise RequestHeld
-        row.lease, row.lease_until = row.lease + 1, now + LEASE
-        intent = session.scalar(
-            select(IntentRow).where(IntentRow.request == row.id).order_by(IntentRow.ordinal.desc()).limit(1)
-        )
-        doc = session.get_one(DocumentRow, row.document)
-        renditions = list(
-            session.scalars(
-                select(RenditionRow)
-                .where(RenditionRow.document == row.document)
-                .order_by(RenditionRow.ordinal)
-            )
-        )
+        lease, doc = row.lease + 1, door.look(DocumentRow, row.document)
+        door.change(SigningRequestRow, row.id, lease=lease, lease_until=now + LEASE)
+        intent = _last_intent(door, row.id)
+        renditions = door.ask(RENDITIONS, document=row.document)
         ours = [r for r in renditions if r.request == row.id and r.kind != RenditionKind.RECEIVED.value]
         before = [r for r in renditions if r not in ours]
-        session.flush()
+        if doc is None:
+            raise NoSuchDocument(str(row.document))
         return Held(
             id=row.id, agency=row.agency, document=row.document, caller=row.caller,
             wish=wish_from_stored(
                 row.wish, password=self._open(row.secret_sealed, row.id), unseal=self._mark_says(row.id, self._sealer.open)
             ),
-            state=RequestState(row.state), lease=row.lease,
+            state=RequestState(row.state), lease=lease,
             base=_base(before[-1]) if before else Base(doc.working_sha256 or "", doc.size, doc.working),
             signed=_base(ours[-1]) if ours else None,
             prepared=PreparedSignature.from_stored(row.prepared) if row.prepared else None,
@@ -264,22 +264,20 @@ class Requests:
             intent=Intent(intent.id, intent.ordinal, intent.state, intent.ticket, intent.signature) if intent else None,
         )  # fmt: skip
 
-    def _superseded(self, session: Session, row: SigningRequestRow, caller: Caller, now: datetime) -> bool:
+    def _superseded(self, door: Door, row: Any, caller: Caller, document: UUID, now: datetime) -> bool:
         """A request that waits for an answer nobody has given may be replaced by its own caller's next one, or by
         anybody's once its time is over."""
         if row.state != RequestState.PREPARED.value or row.prepared is None:
             return False
         expired = PreparedSignature.from_stored(row.prepared).expires < now
-        intent = session.scalar(
-            select(IntentRow).where(IntentRow.request == row.id).order_by(IntentRow.ordinal.desc()).limit(1)
-        )
+        intent = _last_intent(door, row.id)
         answered = intent is not None and (intent.signature is not None or intent.state == "OPEN")
         if answered or not (expired or row.caller == caller.id):
             return False
         code = "superseded" if not expired else "expired"
-        end_request(session, row, RequestState.EXPIRED, now, {"code": code})
+        end_request(door, row.id, document, RequestState.EXPIRED, now, {"code": code})
         facts = {"request": str(row.id), "state": RequestState.EXPIRED.value, "code": code}
-        record(session, agency=row.agency, kind="signature.ended", at=now, about=row.document, facts=facts)
+        record(door, agency=caller.agency, kind="signature.ended", at=now, about=document, facts=facts)
         return True
 
     @asynccontextmanager
@@ -300,7 +298,7 @@ class Requests:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _lengthen(self, held: Held) -> None:
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             row = session.get_one(SigningRequestRow, held.id, with_for_update=True)
             if row.lease == held.lease and row.lease_until is not None:
                 row.lease_until = self._clock() + LEASE
@@ -313,7 +311,7 @@ class Requests:
     async def let_go(self, held: Held) -> None:
         """A passing fault: whoever comes next may take the request up at once."""
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             row = session.get_one(SigningRequestRow, held.id)
             if row.lease == held.lease:
                 row.lease_until = None
@@ -341,58 +339,50 @@ def _waits_outside(now: datetime) -> ColumnElement[bool]:
     )  # fmt: skip
 
 
-def _blocking(document: UUID) -> Select[SigningRequestRow]:
-    """Open requests that will still write into the document."""
-    row = SigningRequestRow
-    only_owes = (row.state == RequestState.REVOCATION_PENDING.value) & row.level.in_(
-        [one.value for one in Level if not one >= Level.B_LT]
-    )
-    return select(row).where(row.document == document, row.state.in_(OPEN), ~only_owes)
+def _last_intent(door: Door, request: UUID) -> Any:
+    """The row, or None."""
+    return next(reversed(door.ask(_INTENTS, request=request)), None)
 
 
-def _base(row: RenditionRow) -> Base:
+def _base(row: Any) -> Base:
     return Base(row.sha256, row.size, None)
 
 
 def set_document(
-    session: Session,
-    held: Held | SigningRequestRow,
-    state: DocumentState,
-    now: datetime,
-    *,
-    size: int | None = None,
+    door: Door, document: UUID, state: DocumentState, now: datetime, *, size: int | None = None
 ) -> None:
-    document = session.get_one(DocumentRow, held.document)
-    document.state, document.changed_at, document.version = state.value, now, document.version + 1
-    if size is not None:
-        document.size = size
+    row = door.look(DocumentRow, document, lock=True)
+    if row is None:
+        raise NoSuchDocument(str(document))
+    door.change(
+        DocumentRow, document, state=state.value, changed_at=now, version=row.version + 1,
+        size=row.size if size is None else size,
+    )  # fmt: skip
 
 
-def end_request(
-    session: Session, row: SigningRequestRow, state: RequestState, now: datetime, problem: dict[str, Any] | None,
-    *, size: int | None = None,
+def end_request(  # noqa: PLR0913 - as it ends
+    door: Door, request: UUID, document: UUID, state: RequestState, now: datetime, problem: dict[str, Any] | None,
+    *, size: int | None = None, **changes: Any,
 ) -> None:  # fmt: skip
-    row.state, row.problem, row.ended_at = state.value, problem, now
-    row.lease_until = row.secret_sealed = None
+    door.change(
+        SigningRequestRow, request, state=state.value, problem=problem, ended_at=now, lease_until=None,
+        secret_sealed=None, **changes,
+    )  # fmt: skip
     if state is not RequestState.DONE:
-        for intent in session.scalars(
-            select(IntentRow).where(IntentRow.request == row.id, IntentRow.state.in_(["OPEN", "WAITING"]))
-        ):
-            intent.state, intent.ended_at = ("LOST" if _perhaps_signed(intent) else "VOID"), now
-    session.flush()
-    if session.scalar(_blocking(row.document).limit(1)) is not None:
+        for intent in door.ask(_INTENTS, request=request):
+            if intent.state in {"OPEN", "WAITING"}:
+                ended = "LOST" if _perhaps_signed(intent) else "VOID"
+                door.change(IntentRow, intent.id, state=ended, ended_at=now)
+    if door.ask(_BLOCKING, document=document):
         if size is not None:
-            set_document(session, row, DocumentState.SIGNING, now, size=size)
+            set_document(door, document, DocumentState.SIGNING, now, size=size)
         return
-    signed = session.scalar(
-        select(RenditionRow.id).where(
-            RenditionRow.document == row.document, RenditionRow.kind != RenditionKind.RECEIVED.value
-        )
-    )
-    set_document(session, row, DocumentState.SIGNED if signed else DocumentState.UPLOADED, now, size=size)
+    renditions = door.ask(RENDITIONS, document=document)
+    signed = any(one.kind != RenditionKind.RECEIVED.value for one in renditions)
+    set_document(door, document, DocumentState.SIGNED if signed else DocumentState.UPLOADED, now, size=size)
 
 
-def _perhaps_signed(intent: IntentRow) -> bool:
+def _perhaps_signed(intent: Any) -> bool:
     """Its value stands here and is never released, or a device of ours may have made one that nobody saw. What waits
     for an answer from outside has touched no key of ours."""
     if intent.signature is not None or intent.state == "OPEN":

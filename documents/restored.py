@@ -19,11 +19,11 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Select, delete, select, text, update
-from sqlalchemy.orm import Session
 
 from documents.document import RequestState
 from documents.requests import OPEN, end_request
 from hsm.use_log import Use
+from storage.database import Door
 from storage.log.checkpoints import Checkpoint
 from storage.log.records import record
 from storage.log.sequencer import head, open_generation
@@ -57,7 +57,7 @@ class Settled:
 
 
 def settle(
-    session: Session,
+    session: Door,
     now: datetime,
     *,
     known: Iterable[Checkpoint],
@@ -88,7 +88,7 @@ def settle(
     for row in session.scalars(select(SigningRequestRow).where(SigningRequestRow.state.in_(OPEN))).all():
         row.lease_until = None
         if not _goes_on(session, row):
-            end_request(session, row, RequestState.EXPIRED, now, {"code": RESTORED})
+            end_request(session, row.id, row.document, RequestState.EXPIRED, now, {"code": RESTORED})
             told = {"request": str(row.id), "state": RequestState.EXPIRED.value, "code": RESTORED}
             record(session, agency=row.agency, kind="signature.ended", at=now, about=row.document, facts=told)
             ended += 1
@@ -110,7 +110,7 @@ def _unfinished() -> Select[UUID]:
     return select(UploadRow.id).where(UploadRow.finished.is_(False))
 
 
-def _goes_on(session: Session, row: SigningRequestRow) -> bool:
+def _goes_on(session: Door, row: SigningRequestRow) -> bool:
     if row.state == RequestState.REVOCATION_PENDING.value:
         return True
     last = select(IntentRow).where(IntentRow.request == row.id).order_by(IntentRow.ordinal.desc()).limit(1)
@@ -123,7 +123,7 @@ def _outside(row: SigningRequestRow) -> bool:
     return row.wish["certificate"] is not None
 
 
-def _lost(session: Session, use: Use, now: datetime) -> None:
+def _lost(session: Door, use: Use, now: datetime) -> None:
     """The facts of the attempt, as far as the token wrote them down; its request may be unknown too."""
     request = session.get(SigningRequestRow, use.request)
     facts = {

@@ -15,7 +15,6 @@ from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
 
 from documents.codes import Codes
 from documents.document import (
@@ -32,7 +31,7 @@ from documents.judging import Judging
 from documents.office import Caller, CallerKind
 from documents.preview import Previews, PreviewUnavailable
 from signing.verification.report import Report
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.schema import AgencyRow, DocumentRow, RenditionRow, SignedRevisionRow
 
 # Asked within the one query: what is secret or not signed yet costs no more steps than what nobody knows (C2).
@@ -74,10 +73,8 @@ class Results:
         if document.agency != caller.agency:
             raise NoSuchDocument(str(document.id))
 
-        def work(session: Session) -> bytes | None:
-            return session.scalar(select(DocumentRow.code_sealed).where(DocumentRow.id == document.id))
-
-        sealed = await self._db.read(caller.agency, work)
+        row = await self._db.read(caller.agency, lambda door: door.look(DocumentRow, document.id))
+        sealed = row.code_sealed if row is not None else None
         if sealed is None:
             return None
         code = self._codes.open(sealed, document.id)
@@ -89,7 +86,7 @@ class Results:
         # A code that fails its check is asked for all the same: the answer takes as long.
         digest = self._codes.hash(code or "")
 
-        def work(session: Session) -> tuple[Document, str] | None:
+        def work(session: Door) -> tuple[Document, str] | None:
             row = session.execute(
                 select(DocumentRow.id, DocumentRow.agency, AgencyRow.short_name)
                 .join(AgencyRow, AgencyRow.agency == DocumentRow.agency)
@@ -103,7 +100,7 @@ class Results:
         """By the SHA-256 of a brought file's signed revisions."""
         wanted = [one for one in revisions if one][:100]
 
-        def work(session: Session) -> tuple[Document, str] | None:
+        def work(session: Door) -> tuple[Document, str] | None:
             row = session.execute(
                 select(SignedRevisionRow.document, SignedRevisionRow.agency, AgencyRow.short_name)
                 .join(AgencyRow, AgencyRow.agency == SignedRevisionRow.agency)

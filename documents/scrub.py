@@ -17,9 +17,8 @@ from functools import partial
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_
-from sqlalchemy.orm import Session
 
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.log.records import record
 from storage.problem import Problem
 from storage.schema import SERVICE, EvidenceRow, KeptFaultRow, RenditionRow, ScrubRow, SigningRequestRow
@@ -97,7 +96,7 @@ class Scrub:
 async def kept_faults(db: Database) -> list[Problem]:
     """`kept-damaged` and `kept-not-held`, with how many and some of the names. Raises DatabaseUnavailable."""
 
-    def work(session: Session) -> list[Problem]:
+    def work(session: Door) -> list[Problem]:
         found = []
         for code, of in (
             ("kept-damaged", KeptFaultRow.fault != NOT_HELD),
@@ -115,7 +114,7 @@ async def kept_faults(db: Database) -> list[Problem]:
     return await db.read(WHOLE_SERVICE, work)
 
 
-def _take(session: Session, *, now: datetime) -> tuple[bool, KeptName | None]:
+def _take(session: Door, *, now: datetime) -> tuple[bool, KeptName | None]:
     """Whether it is time, and the last name that was read."""
     row = session.get(ScrubRow, SERVICE, with_for_update=True)
     if row is None:
@@ -129,7 +128,7 @@ def _take(session: Session, *, now: datetime) -> tuple[bool, KeptName | None]:
     return True, KeptName(row.at_agency, row.at_sha256) if row.at_agency and row.at_sha256 else None
 
 
-def _names(session: Session, *, after: KeptName | None) -> list[KeptName]:
+def _names(session: Door, *, after: KeptName | None) -> list[KeptName]:
     """The next ones. The two tables are asked one by one: each has an index in this order."""
     found = set[KeptName]()
     for agency, sha256 in (
@@ -143,7 +142,7 @@ def _names(session: Session, *, after: KeptName | None) -> list[KeptName]:
     return sorted(found, key=lambda one: (one.agency, one.sha256))[:BATCH]
 
 
-def _held(session: Session, *, names: Sequence[KeptName]) -> dict[KeptName, datetime]:
+def _held(session: Door, *, names: Sequence[KeptName]) -> dict[KeptName, datetime]:
     """What is kept for a request is held at least as long as if that had been kept when it came."""
     found = dict[KeptName, datetime]()
     of, wanted = SigningRequestRow, [(one.agency, one.sha256) for one in names]
@@ -159,7 +158,7 @@ def _held(session: Session, *, names: Sequence[KeptName]) -> dict[KeptName, date
 
 
 def _note(
-    session: Session, *, seen: Mapping[KeptName, str | None], at: datetime, after: KeptName | None, following: datetime
+    session: Door, *, seen: Mapping[KeptName, str | None], at: datetime, after: KeptName | None, following: datetime
 ) -> None:  # fmt: skip
     for name, fault in seen.items():
         row = session.get(KeptFaultRow, (name.agency, name.sha256))
@@ -182,7 +181,7 @@ def _note(
         scrub.ended_at, scrub.next_at = at, max(following, scrub.began_at + PASS)
 
 
-def _document(session: Session, name: KeptName) -> UUID | None:
+def _document(session: Door, name: KeptName) -> UUID | None:
     row = RenditionRow
     named = select(row.document).where(row.agency == name.agency, row.sha256 == name.sha256)
     return session.scalar(named.order_by(row.id).limit(1))

@@ -18,7 +18,6 @@ from typing import Any
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
-from sqlalchemy.orm import Session
 
 from documents import checked
 from documents.checked import USES_AGAIN, Checked
@@ -28,7 +27,7 @@ from hsm import key_book
 from hsm.key import KeyDescription, KeyUnavailable, KeyVault, Purpose
 from hsm.public_keys import verify
 from hsm.use_log import Use, last_use, read_uses
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.log.check import Examined, Fault, Finding, Span, examine
 from storage.log.checkpoints import SignedCheckpoint
 from storage.log.records import record
@@ -72,7 +71,7 @@ class Trail:
         """Durable when it comes back. Raises DatabaseUnavailable: then nothing is to be done."""
         now = self._clock()
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             record(session, agency=agency, kind=kind, at=now, about=about, facts=facts)
 
         await self._db.transact(agency, work)
@@ -88,7 +87,7 @@ class Trail:
         # Before the database is read: each of these has its intent there already.
         last_use = await asyncio.to_thread(self._last_use)
 
-        def work(session: Session) -> tuple[Examined, dict[str, UUID]]:
+        def work(session: Door) -> tuple[Examined, dict[str, UUID]]:
             look = FactsLook(everything=not before.whole)
             done = examine(
                 session, known=known, verify=judge, whole=before.whole, again=spans, heed=look.heed

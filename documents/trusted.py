@@ -9,10 +9,9 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from signing.trust.anchors import Anchor, CannotLoad, TrustSnapshot, Use, describe
-from storage.database import Database
+from storage.database import Database, Door
 from storage.identifiers import uuid7
 from storage.log.records import record, rfc3339
 from storage.schema import SERVICE, TrustAnchorRow
@@ -49,7 +48,7 @@ class Trusted:
         return self._snapshot
 
     async def list(self) -> Sequence[KeptAnchor]:
-        def work(session: Session) -> list[KeptAnchor]:
+        def work(session: Door) -> list[KeptAnchor]:
             query = (
                 select(TrustAnchorRow)
                 .where(TrustAnchorRow.removed_at.is_(None))
@@ -64,7 +63,7 @@ class Trusted:
         now = self._clock()
         fingerprint = hashlib.sha256(anchor.certificate).hexdigest()
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             if _row(session, fingerprint) is not None:
                 return
             id = uuid7(now)
@@ -91,7 +90,7 @@ class Trusted:
         """Believed no more; the row stays, with its end. Raises NoSuchAnchor."""
         now = self._clock()
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             row = _row(session, fingerprint)
             if row is None:
                 raise NoSuchAnchor(fingerprint)
@@ -109,7 +108,7 @@ class Trusted:
         await self.reload()
 
 
-def _row(session: Session, fingerprint: str) -> TrustAnchorRow | None:
+def _row(session: Door, fingerprint: str) -> TrustAnchorRow | None:
     believed: UUID | None = None
     for row in session.scalars(select(TrustAnchorRow).where(TrustAnchorRow.removed_at.is_(None))):
         if hashlib.sha256(row.certificate).hexdigest() == fingerprint:

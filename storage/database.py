@@ -15,32 +15,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
-from uuid import UUID
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
-from sqlalchemy.orm.interfaces import ORMOption
 
+from storage.door import WHOLE_SERVICE, Door, OutOfScope, Question, Scope, WholeService, table_of
 from storage.problem import Problem
-from storage.schema import Row
 
 T = TypeVar("T")
 
-
-class WholeService:
-    """The scope of what crosses agencies."""
-
-    def __repr__(self) -> str:
-        return "WHOLE_SERVICE"
-
-
-WHOLE_SERVICE: Final = WholeService()
-
-Scope = UUID | WholeService
+__all__ = [
+    "WHOLE_SERVICE", "Database", "DatabaseUnavailable", "Door", "Keeper", "NotDurable", "NotMigrated", "OutOfScope",
+    "Question", "Scope", "WholeService", "table_of",
+]  # fmt: skip
 
 
 class DatabaseUnavailable(Exception):
@@ -56,16 +44,12 @@ class NotMigrated(DatabaseUnavailable):
     """The schema is not this program's, and the role may not change it: the owner of the tables does."""
 
 
-class OutOfScope(Exception):
-    """A row of another agency was about to be written, or a work asked past the door."""
-
-
 class Keeper(Protocol):
     """One kind of database."""
 
-    def write(self, scope: Scope, work: Callable[[Session], T], turn: str | None) -> Future[T]: ...
+    def write(self, scope: Scope, work: Callable[[Door], T], turn: str | None) -> Future[T]: ...
 
-    def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]: ...
+    def read(self, scope: Scope, work: Callable[[Door], T]) -> Future[T]: ...
 
     def check(self) -> list[Problem]: ...
 
@@ -95,21 +79,21 @@ class Database:
         else:
             raise ValueError(f"neither SQLite nor PostgreSQL: {self.kind}")
 
-    async def transact(self, scope: Scope, work: Callable[[Session], T], *, turn: str | None = None) -> T:
+    async def transact(self, scope: Scope, work: Callable[[Door], T], *, turn: str | None = None) -> T:
         """What `work` gave back, once it is durable. Works over the whole service that name the same `turn` are done
         one after the other; an agency's always are. Raises what `work` raises (nothing of it stays then),
         DatabaseUnavailable, OutOfScope."""
         return await asyncio.wrap_future(self._keeper.write(scope, work, turn))
 
-    async def read(self, scope: Scope, work: Callable[[Session], T]) -> T:
+    async def read(self, scope: Scope, work: Callable[[Door], T]) -> T:
         """One consistent view of what is durable. Raises what `work` raises, DatabaseUnavailable."""
         return await asyncio.wrap_future(self._keeper.read(scope, work))
 
-    def transact_now(self, scope: Scope, work: Callable[[Session], T]) -> T:
+    def transact_now(self, scope: Scope, work: Callable[[Door], T]) -> T:
         """The same without asyncio."""
         return self._keeper.write(scope, work, None).result()
 
-    def read_now(self, scope: Scope, work: Callable[[Session], T]) -> T:
+    def read_now(self, scope: Scope, work: Callable[[Door], T]) -> T:
         return self._keeper.read(scope, work).result()
 
     def migrate(self) -> None:
@@ -126,55 +110,3 @@ class Database:
     async def close(self) -> None:
         """After the works that were accepted."""
         await asyncio.to_thread(self._keeper.close)
-
-
-class Door(Session):
-    """Within an agency's scope rows of others are not there, whatever a work asks for, and cannot be written. What does
-    not ask by our tables' classes, and rows made or changed by a statement, could not be held against it: both are
-    refused."""
-
-    def __init__(self, bind: Engine | Connection, scope: Scope, **options: Any) -> None:
-        super().__init__(bind, expire_on_commit=False, **options)
-        self.agency = None if isinstance(scope, WholeService) else scope
-        self.by_identity = False
-
-    def get(self, entity: Any, ident: Any, **options: Any) -> Any:
-        """Most of what is asked is one row by its key: that is looked at, which costs a third of narrowing the question."""
-        if self.agency is None:
-            return super().get(entity, ident, **options)
-        self.by_identity = True
-        try:
-            row = super().get(entity, ident, **options)
-        finally:
-            self.by_identity = False
-        if row is None or row.agency == self.agency:
-            return row
-        self.expunge(row)
-        return None
-
-
-@event.listens_for(Door, "do_orm_execute")
-def _ask(asked: ORMExecuteState) -> None:
-    door = asked.session
-    if not isinstance(door, Door) or door.agency is None:
-        return
-    if not asked.is_orm_statement or not (asked.is_select or asked.is_delete):
-        raise OutOfScope("a statement that is no select or delete by our tables' classes")
-    if not asked.is_column_load and not door.by_identity:
-        asked.statement = asked.statement.options(_narrowed(door.agency))
-
-
-@event.listens_for(Door, "before_flush")
-def _hold(door: Door, _context: Any, _instances: Any) -> None:
-    if door.agency is None:
-        return
-    for row in (*door.new, *door.dirty, *door.deleted):
-        if getattr(row, "agency", door.agency) != door.agency:
-            raise OutOfScope(type(row).__name__)
-
-
-@lru_cache(maxsize=1024)
-def _narrowed(agency: UUID) -> ORMOption:
-    return with_loader_criteria(
-        Row, lambda row: row.agency == agency, include_aliases=True, propagate_to_loaders=False
-    )

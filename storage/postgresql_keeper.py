@@ -23,7 +23,6 @@ from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
-from sqlalchemy.orm import Session
 
 from storage.database import (
     DatabaseUnavailable,
@@ -78,11 +77,11 @@ class PostgresqlKeeper:
         self._waiting = threading.BoundedSemaphore(WAITING)
         self._closed = False
 
-    def write(self, scope: Scope, work: Callable[[Session], T], turn: str | None) -> Future[T]:
+    def write(self, scope: Scope, work: Callable[[Door], T], turn: str | None) -> Future[T]:
         turn = turn if isinstance(scope, WholeService) else str(scope)
         return self._submit(self._writers, lambda: _bounded(lambda: _write(self._engine, scope, work, turn)))
 
-    def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
+    def read(self, scope: Scope, work: Callable[[Door], T]) -> Future[T]:
         return self._submit(self._readers, lambda: _bounded(lambda: _read(self._reading, scope, work)))
 
     def migrate(self) -> None:
@@ -127,7 +126,7 @@ class _Unfinished(Exception):
     """The connection was lost before the commit was asked for: nothing was done."""
 
 
-def _write(engine: Engine, scope: Scope, work: Callable[[Session], T], turn: str | None) -> T:
+def _write(engine: Engine, scope: Scope, work: Callable[[Door], T], turn: str | None) -> T:
     ending = False
     try:
         with Door(engine, scope) as session:
@@ -143,7 +142,7 @@ def _write(engine: Engine, scope: Scope, work: Callable[[Session], T], turn: str
         raise
 
 
-def _read(engine: Engine, scope: Scope, work: Callable[[Session], T]) -> T:
+def _read(engine: Engine, scope: Scope, work: Callable[[Door], T]) -> T:
     try:
         with Door(engine, scope) as session:
             _begin(session.connection(), _name(scope))

@@ -153,7 +153,10 @@ class DocumentRow(Row):
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
 
-    __table_args__ = (Index("documents_by_agency", "agency", "id"),)
+    __table_args__ = (
+        Index("documents_by_agency", "agency", "id"),
+        Index("documents_by_upload", "agency", "working_sha256"),
+    )
 
 
 class RenditionRow(Row):

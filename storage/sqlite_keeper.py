@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
 
 from storage.database import DatabaseUnavailable, Door, NotDurable, Scope
@@ -39,7 +38,7 @@ TRIES = 4
 @dataclass(frozen=True)
 class _Order:
     scope: Scope
-    work: Callable[[Session], Any]
+    work: Callable[[Door], Any]
     answer: Future[Any]
 
 
@@ -62,7 +61,7 @@ class SqliteKeeper:
         self._lock = threading.Lock()
         self._writer: threading.Thread | None = None
 
-    def write(self, scope: Scope, work: Callable[[Session], T], turn: str | None) -> Future[T]:
+    def write(self, scope: Scope, work: Callable[[Door], T], turn: str | None) -> Future[T]:
         """Everything takes turns here."""
         answer: Future[T] = Future()
         with self._lock:
@@ -77,7 +76,7 @@ class SqliteKeeper:
                 raise DatabaseUnavailable("too many works wait for the writer") from None
         return answer
 
-    def read(self, scope: Scope, work: Callable[[Session], T]) -> Future[T]:
+    def read(self, scope: Scope, work: Callable[[Door], T]) -> Future[T]:
         def run() -> T:
             try:
                 with Door(self._reading, scope) as session:

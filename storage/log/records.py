@@ -20,6 +20,7 @@ import rfc8785
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from storage.door import Door
 from storage.identifiers import uuid7
 from storage.log.proofs import proof_of
 from storage.schema import AuditDetailRow, AuditRecordRow
@@ -29,7 +30,7 @@ SALT = 32
 
 
 def record(  # noqa: PLR0913 - the fields of a record, each by its name
-    session: Session,
+    door: Door,
     *,
     agency: UUID,
     kind: str,
@@ -41,10 +42,7 @@ def record(  # noqa: PLR0913 - the fields of a record, each by its name
     """`kind` is `<thing>.<what happened>`; `facts` are JSON without fractions and name no person but by identifier.
     Raises ValueError for what has no canonical form."""
     id = uuid7(at)
-    details = [
-        AuditDetailRow(record=id, name=name, agency=agency, salt=secrets.token_bytes(SALT), value=value)
-        for name, value in (personal or {}).items()
-    ]
+    salts = {name: secrets.token_bytes(SALT) for name in personal or {}}
     body = canonical(
         {
             "v": VERSION,
@@ -54,13 +52,14 @@ def record(  # noqa: PLR0913 - the fields of a record, each by its name
             "at": rfc3339(at),
             "about": str(about) if about else None,
             "facts": dict(facts or {}),
-            "personal": {one.name: commitment(one.salt, one.value).hex() for one in details},
+            "personal": {
+                name: commitment(salts[name], value).hex() for name, value in (personal or {}).items()
+            },
         }
     )
-    session.add(AuditRecordRow(id=id, agency=agency, about=about, body=body))
-    if details:
-        session.flush()  # the record before its details
-        session.add_all(details)
+    door.put(AuditRecordRow, id=id, agency=agency, about=about, body=body)
+    for name, value in (personal or {}).items():
+        door.put(AuditDetailRow, record=id, name=name, agency=agency, salt=salts[name], value=value)
     return id
 
 

@@ -19,9 +19,8 @@ from functools import partial
 from typing import Protocol
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
 
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.identifiers import time_of, uuid7
 from storage.log.checkpoints import Checkpoint, SignedCheckpoint
 from storage.log.merkle import CompactRange, leaf_hash, perfect
@@ -105,7 +104,7 @@ class Sequencer:
         await self._keep(signed)
         await self._elsewhere.take(signed)
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             name = (checkpoint.generation, checkpoint.size)
             if session.get(AuditCheckpointRow, name) is None:
                 session.add(
@@ -155,7 +154,7 @@ class Sequencer:
             file.unlink(missing_ok=True)
 
 
-def _sequence(session: Session, now: datetime) -> int:
+def _sequence(session: Door, now: datetime) -> int:
     generation = _generation(session)
     if generation is None:
         generation = open_generation(session, now, None)
@@ -174,7 +173,7 @@ def _sequence(session: Session, now: datetime) -> int:
     return count
 
 
-def _number(session: Session, row: AuditRecordRow, generation: int, number: int) -> None:
+def _number(session: Door, row: AuditRecordRow, generation: int, number: int) -> None:
     row.generation, row.number, row.leaf_hash = generation, number, leaf_hash(row.body)
     size, level = number + 1, STEP
     if size % (1 << level):
@@ -192,7 +191,7 @@ def _number(session: Session, row: AuditRecordRow, generation: int, number: int)
         level += STEP
 
 
-def open_generation(session: Session, now: datetime, last_known: Checkpoint | None) -> int:
+def open_generation(session: Door, now: datetime, last_known: Checkpoint | None) -> int:
     """The generation, within a transaction that takes its turn by `TURN`."""
     generation = (_generation(session) or 0) + 1
     after = None
@@ -208,24 +207,24 @@ def open_generation(session: Session, now: datetime, last_known: Checkpoint | No
     return generation
 
 
-def _generation(session: Session) -> int | None:
+def _generation(session: Door) -> int | None:
     return session.scalar(select(func.max(AuditRecordRow.generation)))
 
 
-def _numbered(session: Session, generation: int) -> int:
+def _numbered(session: Door, generation: int) -> int:
     last = session.scalar(
         select(func.max(AuditRecordRow.number)).where(AuditRecordRow.generation == generation)
     )
     return -1 if last is None else last + 1
 
 
-def head(session: Session, now: datetime) -> Checkpoint | None:
+def head(session: Door, now: datetime) -> Checkpoint | None:
     """What a checkpoint of now would say, unsigned, in time linear in what is new; None for a log that is empty."""
     found = _head(session)
     return Checkpoint(found.generation, found.range.size, found.range.root(), now) if found else None
 
 
-def oldest_uncovered(session: Session) -> datetime | None:
+def oldest_uncovered(session: Door) -> datetime | None:
     """When the oldest record was written that no checkpoint covers yet. It looks at a few rows, however old the log."""
     row, known = AuditRecordRow, _head_rows(session)
     ids = list(session.scalars(select(row.id).where(row.generation.is_(None)).limit(MANY)))
@@ -236,12 +235,12 @@ def oldest_uncovered(session: Session) -> datetime | None:
     return min(map(time_of, ids), default=None)
 
 
-def _gives(session: Session, at: Checkpoint) -> bool:
+def _gives(session: Door, at: Checkpoint) -> bool:
     row, head = session.get(AuditCheckpointRow, (at.generation, at.size)), _head(session)
     return row.root == at.root if row is not None else head is not None and head.gives(at)
 
 
-def _head_rows(session: Session) -> tuple[int, AuditCheckpointRow | None] | None:
+def _head_rows(session: Door) -> tuple[int, AuditCheckpointRow | None] | None:
     """The generation, and its last checkpoint."""
     generation = _generation(session)
     if generation is None:
@@ -255,7 +254,7 @@ def _head_rows(session: Session) -> tuple[int, AuditCheckpointRow | None] | None
     return generation, last
 
 
-def _head(session: Session) -> _Head | None:
+def _head(session: Door) -> _Head | None:
     found = _head_rows(session)
     if found is None:
         return None

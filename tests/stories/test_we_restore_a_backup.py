@@ -14,7 +14,6 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 import backup
 import restore
@@ -25,7 +24,7 @@ from ground import Times
 from hsm.use_log import read_uses
 from signing.profile import Level
 from signing.trust.anchors import Anchor
-from storage.database import Database
+from storage.database import Database, Door
 from storage.log.check import Fault
 from storage.log.checkpoints import SignedCheckpoint
 from storage.log.records import record
@@ -87,7 +86,7 @@ def facts_of(house: House) -> Database:
     return db
 
 
-def _has_agency(session: Session, world: World) -> None:
+def _has_agency(session: Door, world: World) -> None:
     """The furnished home's facts lie on one host; a database elsewhere begins without."""
     if session.get(AgencyRow, world.agency) is None:
         name = "Ủy ban nhân dân xã An Phước"

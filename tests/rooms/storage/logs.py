@@ -8,9 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy.orm import Session
-
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.folder_store import FolderStore
 from storage.log.check import Examined, Fault, Span, check, examine
 from storage.log.checkpoints import SignedCheckpoint
@@ -53,7 +51,7 @@ class World:
         return [one for one, at in names if at >= (generation, size)]
 
     async def tell(self, count: int, about: UUID | None = None, **personal: str) -> None:
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             for n in range(count):
                 record(
                     session, agency=AGENCY, kind="document.received", at=self.now, about=about,
@@ -77,7 +75,7 @@ class World:
     async def by_hand(self, *statements: Any) -> None:
         """What an administrator of the database does."""
 
-        def work(session: Session) -> None:
+        def work(session: Door) -> None:
             for one in statements:
                 session.execute(one)
 

@@ -10,9 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy.orm import Session
-
-from storage.database import Database
+from storage.database import Database, Door
 from storage.identifiers import uuid7
 from storage.log.records import record
 from storage.schema import ClientRow
@@ -26,7 +24,7 @@ def work(agency: UUID) -> None:
     now = datetime.now(UTC)
     id = uuid7(now)
 
-    def run(session: Session) -> None:
+    def run(session: Door) -> None:
         if session.get(ClientRow, id) is None:
             session.add(
                 ClientRow(id=id, agency=agency, name="n", key_hash=id.bytes, scopes=[], created_at=now)

@@ -9,10 +9,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import create_engine, delete, select, update
 
-from storage.database import WHOLE_SERVICE, Database
+from storage.database import WHOLE_SERVICE, Database, Door
 from storage.folder_store import FolderStore
 from storage.log import sequencer as sequencer_module
 from storage.log.check import Fault
@@ -48,11 +47,11 @@ async def test_a_record_is_canonical_and_names_nobody(world: World) -> None:
 @pytest.mark.parametrize("facts", [{"share": 0.5}, {"deep": [{"x": 1.0}]}, {1: "x"}, {"n": 2**60}])
 def test_what_has_no_canonical_form_is_refused(facts: dict[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        record(Session(), agency=AGENCY, kind="x.y", at=NOW, facts=facts)
+        record(Door(create_engine("sqlite://"), AGENCY), agency=AGENCY, kind="x.y", at=NOW, facts=facts)
 
 
 async def test_a_record_is_undone_with_its_work(world: World) -> None:
-    def work(session: Session) -> None:
+    def work(session: Door) -> None:
         record(session, agency=AGENCY, kind="x.y", at=NOW, personal={"name": "An"})
         raise KeyError("undone")
 
