@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     Insert,
     Select,
+    SelectBase,
     Table,
     Update,
     bindparam,
@@ -58,10 +59,10 @@ class Question:
     `bindparam`s. Raises ValueError where a table could not be held so."""
 
     def __init__(self, statement: Select[Any]) -> None:
-        froms = [one for one in statement.get_final_froms() if isinstance(one, Table)]
-        asked = {one for one in visitors.iterate(statement) if isinstance(one, Table)}
-        if not asked or asked != set(froms):
-            raise ValueError("a question names each table once, and no other way than by its columns")
+        froms, within = statement.get_final_froms(), [*visitors.iterate(statement)]
+        questions = sum(isinstance(one, SelectBase) for one in within)
+        if questions != 1 or not froms or not all(isinstance(one, Table) for one in froms):
+            raise ValueError("a question asks tables as they are, and holds no other question")
         self.everywhere = statement
         self.within = statement.where(*(one.c.agency == bindparam("of_agency") for one in froms))
 

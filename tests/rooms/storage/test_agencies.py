@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import (
     CursorResult,
     Executable,
+    Select,
     Table,
     delete,
     exists,
@@ -26,10 +27,19 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, NoResultFound
 from sqlalchemy.orm import Session, aliased
 
-from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable, NotMigrated, OutOfScope
+from storage.database import (
+    WHOLE_SERVICE,
+    Database,
+    DatabaseUnavailable,
+    Door,
+    NotMigrated,
+    OutOfScope,
+    Question,
+    table_of,
+)
 from storage.schema import SERVICE, AgencyRow, ClientRow, DocumentRow, RenditionRow, Row, Utc
 from tests import servers
 from tests.rooms.storage.conftest import migrate
@@ -37,6 +47,7 @@ from tests.rooms.storage.conftest import migrate
 HANDBOOK = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 NOW = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
 OURS, THEIRS = UUID(int=1), UUID(int=2)
+DOCUMENTS, PROGRAMS = table_of(DocumentRow), table_of(ClientRow)
 TABLES = Row.metadata.sorted_tables
 POLICY = (
     "((current_setting('antin.agency'::text, true) = '*'::text) OR "
@@ -145,6 +156,53 @@ async def test_an_identifier_of_theirs_is_as_one_of_nobody(two: Database) -> Non
         assert await two.transact(OURS, lambda s, by_name=by_name: list(s.scalars(by_name))) == []  # type: ignore[misc]
 
 
+async def test_asked_at_once_ours_alone_is_there_too(two: Database) -> None:
+    theirs = await two.read(THEIRS, lambda door: door.ask(EVERY_PROGRAM)[0])
+    for scope in (OURS, SERVICE):
+        assert [one.agency for one in await two.read(scope, lambda door: door.ask(EVERY_PROGRAM))] == [scope]
+    everybodys = Question(select(PROGRAMS.c.agency).where(or_(PROGRAMS.c.agency == THEIRS, true())))
+    assert await two.read(OURS, lambda door: door.ask(everybodys)) == [(OURS,)]
+    with_papers = Question(
+        select(PROGRAMS.c.agency, DOCUMENTS.c.agency).where(PROGRAMS.c.id != DOCUMENTS.c.id)
+    )
+    assert await two.read(OURS, lambda door: door.ask(with_papers)) == [(OURS, OURS)]
+    assert len(await two.read(WHOLE_SERVICE, lambda door: door.ask(with_papers))) == 9
+    assert await two.transact(OURS, lambda door: door.look(ClientRow, theirs.id)) is None
+    assert await two.transact(OURS, lambda door: door.look(ClientRow, theirs.id, lock=True)) is None
+    with pytest.raises(NoResultFound):
+        await two.transact(OURS, lambda door: door.change(ClientRow, theirs.id, name="ours now"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(DOCUMENTS.alias()),
+        select(select(DOCUMENTS).subquery()),
+        select(select(DOCUMENTS.c.id).cte().c.id),
+        select(DOCUMENTS.c.id).where(DOCUMENTS.c.id.in_(select(DOCUMENTS.c.id))),
+        select(DOCUMENTS.c.id).where(exists().where(PROGRAMS.c.id == DOCUMENTS.c.id)),
+        select(DOCUMENTS.c.id).join(PROGRAMS, PROGRAMS.c.id == DOCUMENTS.c.id),
+        select(select(func.count(DOCUMENTS.c.id)).scalar_subquery()),
+        select(func.now()),
+    ],
+)
+def test_a_question_that_could_not_be_held_to_an_agency_is_none(statement: Select[Any]) -> None:
+    with pytest.raises(ValueError, match="asks tables as they are"):
+        Question(statement)
+
+
+async def test_both_ways_of_asking_see_one_another(two: Database) -> None:
+    def work(door: Door) -> list[str]:
+        program = door.scalars(select(ClientRow)).one()
+        program.name = "by its class"
+        seen = [door.ask(EVERY_PROGRAM)[0].name]
+        door.change(ClientRow, program.id, name="at once")
+        door.put(ClientRow, id=uuid4(), agency=OURS, name="another", key_hash=b"y", scopes=[], created_at=NOW)
+        return [*seen, program.name, *sorted(door.scalars(select(ClientRow.name)))]
+
+    assert await two.transact(OURS, work) == ["by its class", "at once", "another", "at once"]
+
+
 async def test_deleting_all_deletes_ours(two: Database) -> None:
     await two.transact(OURS, lambda s: s.execute(delete(ClientRow)))
     left = await two.read(WHOLE_SERVICE, lambda s: set(s.scalars(select(ClientRow.agency))))
@@ -159,7 +217,8 @@ def give_away(session: Session) -> None:
     session.scalars(select(ClientRow)).one().agency = THEIRS
 
 
-REFUSED: dict[str, Callable[[Session], Any]] = {
+EVERY_PROGRAM = Question(select(PROGRAMS))
+REFUSED: dict[str, Callable[[Door], Any]] = {
     "their row": lambda s: s.add(client(THEIRS)),
     "the service's row": lambda s: s.add(client(SERVICE)),
     "ours given away": give_away,
@@ -168,6 +227,8 @@ REFUSED: dict[str, Callable[[Session], Any]] = {
     "the bare table": lambda s: s.execute(select(DocumentRow.__table__)),
     "a statement that makes": lambda s: s.execute(insert(ClientRow).values(agency=THEIRS)),
     "a statement that changes": lambda s: s.execute(update(ClientRow).values(agency=THEIRS)),
+    "their row, at once": lambda s: s.put(DocumentRow, agency=THEIRS),
+    "ours given away, at once": lambda s: s.change(ClientRow, s.ask(EVERY_PROGRAM)[0].id, agency=THEIRS),
 }  # fmt: skip
 
 
