@@ -141,6 +141,7 @@ class Front:
         self.kind = BUSY
         self.methods = {"PUT", "POST"}
         self.spoilt: list[tuple[str, str]] = []  # bucket and key of what was kept as LESS
+        self.refusals: list[tuple[int, str]] = []  # status and code that the next PUTs get instead
         self.released = threading.Event()  # what was SILENT ends
 
     def fails(self, method: str, path: str) -> bool:
@@ -156,9 +157,12 @@ def in_front_of(server: S3Server) -> Iterator[Front]:
 
         def forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.command == "PUT" and front.refusals:
+                self.refuse(*front.refusals.pop(0))
+                return
             fails = front.fails(self.command, self.path)
             if fails and front.kind == BUSY:
-                self.answer(503, b"<Error><Code>SlowDown</Code><Message/></Error>", [])
+                self.refuse(503, "SlowDown")
                 return
             if fails and not front.fault.done and front.kind in {CUT, SILENT}:
                 self.end()
@@ -185,6 +189,10 @@ def in_front_of(server: S3Server) -> Iterator[Front]:
             front.spoilt.append((bucket, key))
             client.put_object(bucket, key, io.BytesIO(content), len(content), metadata=dict(told))
             self.answer(200, b"", [("ETag", '"0"')])
+
+        def refuse(self, status: int, code: str) -> None:
+            told = f"<Error><Code>{code}</Code><Message/></Error>".encode()
+            self.answer(status, told, [("Content-Type", "application/xml")])
 
         def answer(self, status: int, told: bytes, headers: list[tuple[str, str]]) -> None:
             self.send_response_only(status)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import secrets
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +17,7 @@ from storage.store import (
     StoreUnavailable,
     WorkingName,
 )
+from tests.faults import in_front_of
 from tests.promises.stores import LATER, all_of, minio_store, name_of
 from tests.servers import S3Server
 
@@ -75,47 +71,6 @@ async def test_what_is_retained_cannot_be_deleted_without_the_bypass_right(
     assert store._s3.client.get_object_retention(buckets.kept, str(name)).mode == "GOVERNANCE"  # type: ignore[union-attr]
 
 
-@contextmanager
-def in_front_of(server: S3Server, answers: list[tuple[int, str]]) -> Iterator[S3Server]:
-    """The server, but for the first PUTs: they are answered so, and do not reach it."""
-
-    class Front(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if self.command == "PUT" and answers:
-                status, code = answers.pop(0)
-                told, headers = (
-                    f"<Error><Code>{code}</Code><Message/></Error>".encode(),
-                    [("Content-Type", "application/xml")],
-                )
-            else:
-                behind = http.client.HTTPConnection(server.endpoint)
-                behind.request(self.command, self.path, body, dict(self.headers))
-                answer = behind.getresponse()
-                told, status, headers = answer.read(), answer.status, answer.getheaders()
-                behind.close()
-            self.send_response_only(status)
-            for name, value in headers:
-                if self.command == "HEAD" or name.lower() not in {"content-length", "transfer-encoding"}:
-                    self.send_header(name, value)
-            if self.command != "HEAD":
-                self.send_header("Content-Length", str(len(told)))
-            self.end_headers()
-            self.wfile.write(told)
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = forward
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as front:
-        threading.Thread(target=front.serve_forever, args=(0.05,), daemon=True).start()
-        yield replace(server, endpoint=f"127.0.0.1:{front.server_port}")
-        front.shutdown()
-
-
 CONFLICT, STANDS = (409, "ConditionalRequestConflict"), (412, "PreconditionFailed")
 
 
@@ -124,16 +79,15 @@ async def test_a_write_that_met_another_is_done_again(
     minio_server: S3Server, tmp_path: Path, first: list[tuple[int, str]]
 ) -> None:
     """S3 says 409 while somebody else writes the name; 412 of what is gone a moment later is no success."""
-    answers: list[tuple[int, str]] = []
-    with in_front_of(minio_server, answers) as front:
-        store = minio_store(front, tmp_path)
+    with in_front_of(minio_server) as front:
+        store = minio_store(front.server, tmp_path)
         store.make_buckets()
         name, source = name_of(b"met another"), store.scratch() / "source"
         source.write_bytes(b"met another")
-        answers += first
+        front.refusals += first
         await store.kept.keep(name, source, retain_until=LATER)
-        assert (answers, (await store.kept.stat(name)).retain_until) == ([], LATER)
-        answers += [CONFLICT] * 9
+        assert (front.refusals, (await store.kept.stat(name)).retain_until) == ([], LATER)
+        front.refusals += [CONFLICT] * 9
         with pytest.raises(StoreUnavailable):
             await store.kept.keep(name_of(b"met another", uuid4()), source)
         store.close()
