@@ -122,7 +122,7 @@ class Pki:
     """Use it as a context: it serves from entering to leaving."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder, self._clock = folder, clock
+        self._folder, self.clock = folder, clock
         self._certificates = {name: dict(one) for name, one in _AUTHORITIES.items()}
         self._entities: dict[str, dict[str, str]] = {
             label: {"country-name": "VN", "organization-name": "Test World", "common-name": name}
@@ -270,7 +270,7 @@ class Pki:
             status, body = answer(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
             start(status, [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(body)))])
             return [body]
-        environ["HTTP_X_CERTOMANCER_FAKE_TIME"] = self._clock().replace(microsecond=0).isoformat()
+        environ["HTTP_X_CERTOMANCER_FAKE_TIME"] = self.clock().replace(microsecond=0).isoformat()
         told: list[Any] = []
         with self._lock:
             body = b"".join(self._animator(environ, lambda *head: told.extend(head)))

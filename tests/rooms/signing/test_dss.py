@@ -3,15 +3,12 @@ passes, and nothing else is said. What it cannot find in the file it may ask of 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from documents import finishing
@@ -24,28 +21,9 @@ from tests.pki import Pki
 from tests.rooms.signing.kinds import EVERY, FILES, with_fields
 from tests.rooms.signing.levels import Hand
 from tests.rooms.signing.pens import key_for
-from tests.steering import SteerableClock
 
-clock = SteerableClock()
 LONG = (Level.B_LT, Level.B_LTA)
 Signed = dict[str, tuple[Path, str | None, list[str]]]  # file, password, what is to be said
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pki]:
-    with Pki(tmp_path_factory.mktemp("pki"), clock) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def key(pki: Pki) -> rsa.RSAPrivateKey:
-    return pki.person("binh")
-
-
-@pytest.fixture
-async def hand(pki: Pki, key: rsa.RSAPrivateKey) -> AsyncIterator[Hand]:
-    async with Hand.of(pki, clock, key) as one:
-        yield one
 
 
 def gone(_: bytes) -> tuple[str, bytes]:
@@ -144,7 +122,7 @@ async def test_what_comes_later_and_from_behind(hand: Hand, pki: Pki, tmp_path: 
 
 async def test_it_says_no_where_it_must(hand: Hand, pki: Pki, tmp_path: Path) -> None:
     await hand.sign(paper(tmp_path), file := tmp_path / "signed.pdf", Level.B_B)
-    with pki.revoked("binh", clock()):
+    with pki.revoked("binh", pki.clock()):
         late = tmp_path / "late.pdf"
         late.write_bytes(file.read_bytes())
         changed = tmp_path / "changed.pdf"

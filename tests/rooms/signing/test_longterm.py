@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pikepdf
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from documents import finishing
@@ -30,33 +29,13 @@ from signing.profile import Level
 from signing.timestamping.token import read_token
 from tests import strangers
 from tests.papers import letter
-from tests.pki import Pki
 from tests.rooms.signing.kinds import EVERY, FILES, ltv, plain, stored_in
 from tests.rooms.signing.levels import ROOM, Hand
-from tests.steering import SteerableClock
 
-clock = SteerableClock()
 VALID, STAMP = (
     "Signature is Valid.",
     "Signature has not yet been verified.",
 )  # pdfsig judges no document time-stamp
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pki]:
-    with Pki(tmp_path_factory.mktemp("pki"), clock) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def key(pki: Pki) -> rsa.RSAPrivateKey:
-    return pki.person("binh")
-
-
-@pytest.fixture
-async def hand(pki: Pki, key: rsa.RSAPrivateKey) -> AsyncIterator[Hand]:
-    async with Hand.of(pki, clock, key) as one:
-        yield one
 
 
 @pytest.mark.parametrize(("kind", "level"), EVERY)

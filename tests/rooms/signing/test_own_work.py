@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -81,23 +81,6 @@ class Work:
             self.judged(changed, **other)
         assert refusal.value.reason in REASONS
         return refusal.value.reason
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pki]:
-    with Pki(tmp_path_factory.mktemp("pki"), clock) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def keys(pki: Pki) -> dict[str, rsa.RSAPrivateKey]:
-    return {name: pki.person(name) for name in ("binh", "khac")}
-
-
-@pytest.fixture
-async def hand(pki: Pki, keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Hand]:
-    async with Hand.of(pki, clock, keys["binh"]) as one:
-        yield one
 
 
 async def _work(hand: Hand, folder: Path, level: Level = Level.B_B, paper: bytes | None = None, **wish: object) -> Work:  # fmt: skip
@@ -253,13 +236,14 @@ def _cms(work: Work, hand: Hand, **how: object) -> bytes:
     return template.signed_data(to_sign, signature, how.get("timestamp"))  # type: ignore[arg-type]
 
 
-async def test_the_signature(hand: Hand, work: Work, pki: Pki, keys: dict[str, rsa.RSAPrivateKey]) -> None:
+async def test_the_signature(hand: Hand, work: Work, pki: Pki) -> None:
     assert _filled(work, _cms(work, hand)) == work.data
+    other_key = pki.person("khac")
     other = pki.certificate("khac")
     # Without a chain there is room: certificates differ in length by a few bytes.
-    strangers = _cms(work, hand, certificate=other, key=keys["khac"], chain=())
+    strangers = _cms(work, hand, certificate=other, key=other_key, chain=())
     assert work.refused(_filled(work, strangers)) == "cms"
-    assert work.refused(_filled(work, _cms(work, hand, key=keys["khac"]))) == "signature"
+    assert work.refused(_filled(work, _cms(work, hand, key=other_key))) == "signature"
     assert work.refused(_filled(work, _cms(work, hand, digest=bytes(32)))) == "cms"
     assert work.refused(_filled(work, _cms(work, hand, chain=()))) == "cms"
     good = _cms(work, hand)
