@@ -1,4 +1,5 @@
-"""What a process of ours does before anything else: this file has its log be lines of JSON, and has it leave no core.
+"""What a process of ours does before anything else: this file has its log be lines of JSON, has it leave no core, and has
+one that we start end with us.
 
 - One line for each record, whatever stands in it: everything outside printable ASCII is escaped, so that nobody writes lines
   of his own (ASVS 16.4.1). On somebody's terminal the same is a short line of words.
@@ -12,11 +13,15 @@ import ctypes
 import errno
 import json
 import logging
+import os
 import resource
+import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -51,6 +56,34 @@ def leave_no_core() -> None:
     PR_SET_DUMPABLE)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def start_child(
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """`python -m MODULE ARGUMENTS --child`. It reads our end of a pipe: when we are gone, however, it reads the end and goes
+    too. `environment` is added to ours. Raises OSError."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments, "--child"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, **(environment or {})},
+        cwd=Path(__file__).parent,
+        start_new_session=True,
+    )
+
+
+def end_child(child: subprocess.Popen[bytes] | None, within: float) -> None:
+    """Has it end, and waits so many seconds before it is killed; with 0 nobody waits."""
+    if child is None or child.stdin is None:
+        return
+    child.stdin.close()
+    if not within:
+        return
+    try:
+        child.wait(within)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def told_of(fault: BaseException, causes: int = CAUSES) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from cryptography.x509.ocsp import OCSPCertStatus
 
 from demonstration import certificates
 from demonstration.certificates import Kind, Named
+from storage.durable import sync_folder
 
 MADE = "authority"  # the folder of its keys; it is there as a whole or not at all
 ISSUED, REVOKED, LOCK = "issued", "revoked.json", "authority.lock"
@@ -176,7 +177,7 @@ def _make(folder: Path, address: str, now: datetime) -> None:
         _write(new / f"{name}.key", one.key_pem())
         _write(new / f"{name}.cer", one.der)
     new.rename(folder / MADE)
-    _sync(folder)
+    sync_folder(folder)
 
 
 def _load(folder: Path, name: str) -> Named:
@@ -209,12 +210,4 @@ def _write(file: Path, data: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     new.replace(file)
-    _sync(file.parent)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(file.parent)

@@ -118,27 +118,15 @@ class DemonstrationServer:
                 continue
             with contextlib.suppress(AddressTaken):
                 if not await self._alive():
-                    self._close()
+                    startup.end_child(self.child, 0)
                     self._spawn()
 
     def _spawn(self) -> None:
-        """The child reads our end of a pipe: when we are gone, however, it reads the end and goes too."""
-        command = [sys.executable, "-m", "demonstration.server", "--folder", str(self.folder.absolute())]
-        self.child = subprocess.Popen(
-            [*command, "--port", str(self.port), "--child"],
-            stdin=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent,
-            start_new_session=True,
-        )
+        folder, port = str(self.folder.absolute()), str(self.port)
+        self.child = startup.start_child("demonstration.server", "--folder", folder, "--port", port)
 
     async def _end(self) -> None:
-        self._close()
-        if self.child is not None:
-            await asyncio.to_thread(_wait, self.child)
-
-    def _close(self) -> None:
-        if self.child is not None and self.child.stdin is not None:
-            self.child.stdin.close()
+        await asyncio.to_thread(startup.end_child, self.child, END_SECONDS)
 
 
 async def _started(folder: Path) -> DemonstrationServer:
@@ -204,14 +192,6 @@ async def _get(port: int, path: str) -> bytes:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
-
-
-def _wait(child: subprocess.Popen[bytes]) -> None:
-    try:
-        child.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 # -- the child

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import getpass
 import logging
-import os
 import subprocess
 import sys
 import time
@@ -114,35 +113,15 @@ class TokenProcess:
         return now
 
     def _spawn(self) -> None:
-        """The child reads our end of a pipe: when we are gone, however, it reads the end and goes too."""
-        self._close()
+        startup.end_child(self.child, 0)
         self._born = time.monotonic()
-        command = [sys.executable, "-m", "hsm.token_process", "--folder", str(self.folder)]
-        command += ["--socket", str(self.socket), "--queue-limit", str(self.queue_limit), "--child"]
-        self.child = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            env={**os.environ, **self.environment},
-            cwd=Path(__file__).parent.parent,
-            start_new_session=True,
-        )
+        self.child = startup.start_child(
+            "hsm.token_process", "--folder", str(self.folder), "--socket", str(self.socket),
+            "--queue-limit", str(self.queue_limit), environment=self.environment,
+        )  # fmt: skip
 
     async def _end(self) -> None:
-        self._close()
-        if self.child is not None:
-            await asyncio.to_thread(_wait, self.child)
-
-    def _close(self) -> None:
-        if self.child is not None and self.child.stdin is not None:
-            self.child.stdin.close()
-
-
-def _wait(child: subprocess.Popen[bytes]) -> None:
-    try:
-        child.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        await asyncio.to_thread(startup.end_child, self.child, END_SECONDS)
 
 
 async def answers(socket: Path) -> bool:
