@@ -70,8 +70,9 @@ def refuse_javascript(opened: Opened) -> None:
     names = catalog.get("/Names")
     if is_dictionary(names) and "/JavaScript" in names:
         raise NotOpened("javascript", "document")
+    seen: set[tuple[int, int]] = set()
     for holder in _holders(opened.pdf):
-        if any(_is_javascript(action) for action in _actions(holder)):
+        if any(_is_javascript(action, seen) for action in _actions(holder)):
             raise NotOpened("javascript", "action")
 
 
@@ -109,13 +110,31 @@ def _unpacked(metadata: pikepdf.Stream) -> bytes:
 
 
 def _holders(pdf: pikepdf.Pdf) -> Iterator[pikepdf.Object]:
-    """Whatever may carry an action: the document, its pages, their annotations, the fields."""
+    """Whatever may carry an action: the document, its bookmarks, its pages, their annotations, the fields."""
     yield root(pdf)
+    yield from _bookmarks(root(pdf))
     for node, _ in pages(pdf):
         yield node
         yield from annotations_of(node)
     for field in fields(pdf):
         yield field.node
+
+
+def _bookmarks(catalog: pikepdf.Object) -> Iterator[pikepdf.Object]:
+    """Items of the outline (ISO 32000-1 12.3.3), each once. Raises NotOpened where there is no end of them."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [catalog.get("/Outlines")]
+    for _ in range(MOST_ACTIONS):
+        if not waiting:
+            return
+        item = waiting.pop()
+        if not is_dictionary(item) or (item.is_indirect and item.objgen in seen):
+            continue
+        if item.is_indirect:
+            seen.add(item.objgen)
+        yield item
+        waiting += [item.get("/Next"), item.get("/First")]
+    raise NotOpened("too-complex", "the outline has no end")
 
 
 def annotations_of(node: pikepdf.Object) -> list[pikepdf.Object]:
@@ -132,14 +151,19 @@ def _actions(holder: pikepdf.Object) -> Iterator[pikepdf.Object]:
         yield from (one for one in (more.get(str(key)) for key in more) if is_dictionary(one))
 
 
-def _is_javascript(action: pikepdf.Object) -> bool:
-    for _ in range(32):  # a chain of /Next, its other branches apart
-        if action.get("/S") == "/JavaScript" or "/JS" in action:
-            return True
-        following = action.get("/Next")
-        if is_array(following) and len(following):
-            following = following[0]
-        if not is_dictionary(following):
+def _is_javascript(action: pikepdf.Object, seen: set[tuple[int, int]]) -> bool:
+    """The action, or one that follows it: `/Next` is one or many (ISO 32000-1 12.6.2). What was `seen` is passed over."""
+    waiting: list[pikepdf.Object | None] = [action]
+    for _ in range(MOST_ACTIONS):
+        if not waiting:
             return False
-        action = following
-    return False
+        one = waiting.pop()
+        if not is_dictionary(one) or (one.is_indirect and one.objgen in seen):
+            continue
+        if one.is_indirect:
+            seen.add(one.objgen)
+        if one.get("/S") == "/JavaScript" or "/JS" in one:
+            return True
+        following = one.get("/Next")
+        waiting += list(following)[:MOST_ACTIONS] if is_array(following) else [following]
+    raise NotOpened("too-complex", "an action has no end of others behind it")

@@ -175,6 +175,10 @@ def test_no_reason_is_without_a_file() -> None:
         _with_catalog(b"/Names<</JavaScript<</Names[]>>>>"),
         _with_catalog(b"/AA<</WC" + SCRIPT + b">>"),
         _with_catalog(b"/OpenAction<</S/GoTo/Next[" + SCRIPT + b"]>>"),
+        _with_catalog(b"/OpenAction<</S/GoTo/Next[<</S/GoTo>><</S/GoTo/Next" + SCRIPT + b">>]>>"),
+        _with_catalog(
+            b"/Outlines<</First<</Title(a)/Next<</Title(b)/First<</Title(c)/A" + SCRIPT + b">>>>>>>>"
+        ),
         simple(CATALOG, page(b"/AA<</O" + SCRIPT + b">>")),
         simple(CATALOG, page(b"/Annots[<</Subtype/Link/Rect[0 0 1 1]/A" + SCRIPT + b">>]")),
         _field(b"/FT/Tx/AA<</K" + SCRIPT + b">>"),
@@ -194,6 +198,10 @@ def _bomb() -> bytes:
 
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "a page tree of itself": lambda: written(CATALOG, b"<</Type/Pages/Kids[2 0 R 2 0 R]/Count 2>>"),
+    "actions of themselves": lambda: simple(
+        b"<</Type/Catalog/Pages 2 0 R/OpenAction 6 0 R>>", None, b"<</S/GoTo/Next[6 0 R 6 0 R]>>"),
+    "bookmarks of themselves": lambda: simple(
+        b"<</Type/Catalog/Pages 2 0 R/Outlines 6 0 R>>", None, b"<</First 6 0 R/Next 6 0 R>>"),
     "pages of pages": lambda: written(CATALOG, b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
                                       b"<</Type/Pages/Kids[2 0 R 3 0 R]/Count 1>>"),
     "deep arrays": lambda: _with_catalog(b"/A" + b"[" * 100_000 + b"]" * 100_000),
