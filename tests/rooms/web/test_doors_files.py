@@ -55,8 +55,9 @@ async def test_what_is_no_document_is_refused(
 
 @pytest.mark.parametrize(
     "make",
-    [hostile.truncated, hostile.broken_cross_references, hostile.endless_cross_references, hostile.circle_of_pages,
-     hostile.deep],
+    [hostile.truncated, hostile.broken_cross_references, hostile.endless_cross_references,
+     hostile.two_tables_in_a_circle, hostile.circle_of_pages, hostile.deep, hostile.huge_lengths, hostile.wide_rows,
+     hostile.wide_entries, hostile.words_without_end, hostile.entities, hostile.large_picture],
     ids=lambda make: make.__name__,
 )  # fmt: skip
 async def test_what_is_broken_is_taken_as_it_is_or_refused(api: Api, make: Callable[[], bytes]) -> None:
@@ -66,6 +67,8 @@ async def test_what_is_broken_is_taken_as_it_is_or_refused(api: Api, make: Calla
     if answer.status_code == 201:
         wish = {"key": "con-dau", "level": "B-B"}
         document = answer.json()["id"]
+        picture = await api.http.get(f"/api/v1/documents/{document}/pages/1")
+        assert picture.status_code in {200, 422}, picture.text
         refused = await api.http.post(f"/api/v1/documents/{document}/signatures", json=wish)
         if refused.status_code != 201:
             assert refused.json()["code"].startswith("unsignable-"), refused.text

@@ -171,6 +171,10 @@ async def test_a_certificate_that_names_nobody(case: Case) -> None:
     path = find_path(bare.der, [], trusting(case.root), NOW)
     found = await case.revocation.check(path, at=NOW)
     assert (found.status, found.statuses[0].why) == (Status.UNKNOWN, Why.NO_ADDRESS)
+    # A list that came along counts all the same (T4).
+    listed = Supplied(crls=(crl(case.root, {bare.serial: (NOW - HOUR, None)}),))
+    assert (await case.revocation.check(path, at=NOW, supplied=listed)).status is Status.REVOKED
+    assert not case.server.asked
 
 
 async def test_an_anchor_is_not_asked_about(case: Case) -> None:

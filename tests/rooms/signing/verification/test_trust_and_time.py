@@ -203,3 +203,13 @@ def test_a_time_stamp_over_something_else_proves_nothing(world: World, level: Le
     assert signature.timestamps[0].sub_indication == "HASH_FAILURE"
     assert signature.best_signature_time == report.validation_time
     assert {"TIMESTAMP_REFUSED", "LEVEL_LOWER"} <= codes(report, 0)
+
+
+@pytest.mark.parametrize("level", [Level.B_T, Level.B_LT])
+def test_a_time_stamp_of_an_authority_that_was_revoked_proves_nothing(world: World, level: Level) -> None:
+    signed = world.ours(letter(), level)
+    with world.later(days=40), world.pki.revoked("tsa", world.clock() - timedelta(days=80)):
+        report = world.judge(signed)
+    assert brief(report) == ("VALID", ["B-B"])
+    assert report.signatures[0].timestamps[0].sub_indication == "REVOKED_NO_POE"
+    assert {"TIMESTAMP_UNDECIDED", "LEVEL_LOWER"} <= codes(report, 0)
