@@ -95,19 +95,20 @@ def _members(data: bytes, at: int, opening: bytes) -> list[bytes]:
     if found is None or found["open"] != opening:
         raise NotPlain("neither dictionary nor array", short=found is None)
     closes, members, begins, at = [_CLOSES[opening]], list[bytes](), 0, found.end()
+    match = _TOKEN.match
     while len(members) < MOST_MEMBERS:
-        found = _TOKEN.match(data, at)
-        if found is None:
+        found = match(data, at)
+        if found is None or (kind := found.lastgroup) is None:
             raise NotPlain("it has no end", short=True)
-        begin, at = found.start(found.lastgroup or 0), found.end()
-        if found["text"] is not None:
+        begin, at = found.span(kind)
+        if kind == "text":
             at = _text_end(data, at)
-        elif (token := found["open"]) is not None:
+        elif kind == "open":
             begins = begin if len(closes) == 1 else begins
-            closes.append(_CLOSES[token])
+            closes.append(_CLOSES[data[begin:at]])
             continue
-        elif found["close"] is not None:
-            if found["close"] != closes.pop():
+        elif kind == "close":
+            if data[begin:at] != closes.pop():
                 raise NotPlain("brackets of another kind")
             if not closes:
                 return members
