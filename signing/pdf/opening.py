@@ -106,6 +106,8 @@ def open_for_update(path: Path, password: str | None = None) -> Opened:
         bytes_at = _reader(file, size)
         _look_at_head(bytes_at(0, HEAD))
         previous = _newest_section(bytes_at, size)
+        if previous is not None and not previous.stream and size > LARGEST_TABLE_OFFSET:
+            raise NotOpened("too-large", "beyond what a cross-reference table can tell")
         pdf, sound = _read(path, password)
     except BaseException:
         file.close()
