@@ -4,6 +4,7 @@
 - A checkpoint is a file of its own, named by generation and size, and never written over: another of the same name is
   another log's.
 - Between two checkpoints the file `head` says what the log is, unsigned: what is deleted before it is covered shows.
+- A file is written under a hidden name first: one that its process did not live to rename says nothing.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SecondPlace:
         passed over. Blocks."""
         if not self.folder.exists():
             return
-        names = sorted(one.name for one in os.scandir(self.folder))[-MOST:]
+        names = sorted(one.name for one in os.scandir(self.folder) if not one.name.startswith("."))[-MOST:]
         for name in names:
             place = place_of(name)
             if place is not None and not wanted(place):

@@ -15,10 +15,11 @@ from storage.database import WHOLE_SERVICE, Database, Door
 from storage.folder_store import FolderStore
 from storage.log import sequencer as sequencer_module
 from storage.log.check import Fault
-from storage.log.checkpoints import SignedCheckpoint
+from storage.log.checkpoints import Checkpoint, SignedCheckpoint
 from storage.log.merkle import leaf_hash, root_from_proof
 from storage.log.records import canonical, record, records_about
-from storage.log.sequencer import oldest_uncovered
+from storage.log.second_place import SecondPlace
+from storage.log.sequencer import Sequencer, oldest_uncovered
 from storage.schema import SERVICE, AuditCheckpointRow, AuditDetailRow, AuditNodeRow, AuditRecordRow
 from storage.store import KeptName
 from tests.rooms.storage.logs import AGENCY, NOW, World, verify
@@ -109,6 +110,33 @@ async def test_without_the_second_place_there_is_no_checkpoint(world: World) -> 
     world.reachable = True
     assert await world.sequencer.checkpoint() is not None
     assert await world.db.read(WHOLE_SERVICE, oldest_uncovered) is None
+
+
+async def test_a_checkpoint_whose_process_died_before_it_had_its_name(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it left in the second place forks no log, also once the log has gone on past it."""
+    place = SecondPlace(tmp_path / "second")
+    sequencer = Sequencer(world.db, world.store, lambda: world.now, sign=world.sign, elsewhere=place)
+
+    def dies(old: Path, new: Path) -> Path:
+        raise SystemExit
+
+    await world.tell(3)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", dies)
+        with pytest.raises(SystemExit):
+            place._take(_unsigned(1, 4))
+    assert len(list(place.folder.iterdir())) == 1
+    for _ in range(3):
+        await world.tell(3)
+        await sequencer.run()
+    await sequencer.look()
+    assert [one.checkpoint.size for one in await place.after(0, 0)] == [7, 10, 13]
+
+
+def _unsigned(generation: int, size: int) -> SignedCheckpoint:
+    return SignedCheckpoint(Checkpoint(generation, size, bytes(32), NOW), None)
 
 
 async def test_every_record_has_its_proof(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
