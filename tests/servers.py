@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,10 +41,12 @@ class S3Server:
 
 @dataclass(frozen=True)
 class PostgresqlServer:
-    """`owner` may do everything; `service` is as little as the service should be, `keeper` owns its tables."""
+    """`owner` may do everything; `service` is as little as the service should be, `keeper` owns its tables. `crash` kills
+    every process of it and starts it again."""
 
     port: int
     password_file: Path
+    crash: Callable[[], None]
 
     def url(self, database: str, role: str = "service") -> str:
         return f"postgresql+psycopg://{role}@127.0.0.1:{self.port}/{database}"
@@ -94,9 +96,28 @@ def postgresql() -> Iterator[PostgresqlServer]:
             str(programs / "postgres"), "-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1",
             "-c", f"unix_socket_directories={folder}", "-c", "shared_buffers=64MB", "-c", "max_connections=200",
         ]  # fmt: skip
-        with _running(_as(user, server), {}, folder, stop=signal.SIGINT) as process:
-            made = PostgresqlServer(port, password_file)
-            _wait(process, lambda: _accepts(made))
+        with ExitStack() as running:
+            processes: list[subprocess.Popen[bytes]] = []
+
+            def start() -> None:
+                process = running.enter_context(_running(_as(user, server), {}, folder, stop=signal.SIGINT))
+                processes[:] = [process]
+                _wait(process, lambda: _accepts(made))
+
+            def crash() -> None:
+                (process,) = processes
+                process.send_signal(signal.SIGSTOP)  # so that it starts no other meanwhile
+                family = [*_children(process.pid), process.pid]
+                for one in family:
+                    with suppress(ProcessLookupError):
+                        os.kill(one, signal.SIGKILL)
+                process.wait()
+                while any(_lives(one) for one in family):  # they hold its memory
+                    time.sleep(0.01)
+                start()
+
+            made = PostgresqlServer(port, password_file, crash)
+            start()
             password = password_file.read_text().strip()
             run_sql(made, f"CREATE ROLE service LOGIN CREATEDB PASSWORD '{password}'")
             run_sql(made, f"CREATE ROLE keeper LOGIN PASSWORD '{password}'")
@@ -194,6 +215,17 @@ def _running(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _end_with_parent() -> None:

@@ -12,8 +12,10 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable, OutOfScope
+from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable, NotDurable, OutOfScope
 from storage.schema import AgencyRow, ClientRow
+from tests import servers
+from tests.rooms.storage.conftest import migrate
 from tests.servers import run_sql
 
 NOW = datetime(2026, 11, 24, 10, 30, tzinfo=UTC)
@@ -165,6 +167,53 @@ async def test_what_was_given_back_can_be_read_after_the_end(db: Database) -> No
 
 async def test_it_finds_nothing_wrong_with_itself(db: Database) -> None:
     assert db.check() == []
+
+
+async def test_where_a_commit_is_worth_nothing_nothing_is_written(
+    postgresql_server: servers.PostgresqlServer,
+) -> None:
+    """An operator set `synchronous_commit` off: told before anything is answered, and by `antin doctor`."""
+    with servers.new_kept_database(postgresql_server) as url:
+        await migrate(url.replace("//service@", "//keeper@"), postgresql_server)
+        run_sql(postgresql_server, f"ALTER DATABASE {url.rpartition('/')[2]} SET synchronous_commit = off")
+        db = Database(url, password_file=postgresql_server.password_file)
+        with pytest.raises(NotDurable, match="synchronous_commit=off"):
+            await db.transact(WHOLE_SERVICE, lambda s: s.add(agency(uuid4())))
+        assert [one.code for one in db.check()] == ["not-durable"]
+        await db.close()
+
+
+async def test_what_was_answered_survives_the_servers_death() -> None:
+    """Every process of PostgreSQL is killed in the middle of works, and again. Whose answer was lost may be there or not."""
+    answered, lost = set(), 0
+    with servers.postgresql() as server, servers.new_kept_database(server) as url:
+        await migrate(url.replace("//service@", "//keeper@"), server)
+        db = Database(url, password_file=server.password_file)
+
+        async def works(enough: asyncio.Event, over: asyncio.Event, wanted: int) -> None:
+            nonlocal lost
+            while not over.is_set():
+                if len(answered) >= wanted:
+                    enough.set()
+                one = uuid4()
+                try:
+                    await db.transact(one, lambda s, one=one: s.add(agency(one)))  # type: ignore[misc]
+                except DatabaseUnavailable:
+                    lost += 1
+                else:
+                    answered.add(one)
+
+        for crashes in range(1, 6):
+            enough, over = asyncio.Event(), asyncio.Event()
+            writing = [asyncio.create_task(works(enough, over, 60 * crashes)) for _ in range(6)]
+            await enough.wait()
+            server.crash()  # here: a child ends with the thread that started it
+            over.set()
+            await asyncio.gather(*writing)
+            there = await db.read(WHOLE_SERVICE, lambda s: set(s.scalars(select(AgencyRow.agency))))
+            assert answered <= there
+        await db.close()
+    assert lost
 
 
 async def test_migrating_again_changes_nothing(db: Database) -> None:
