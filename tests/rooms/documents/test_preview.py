@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -76,6 +77,20 @@ async def test_a_page_that_never_ends(desk: Desk, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("documents.preview.SECONDS", 0.3)
     shapes = b"".join(b"0 0 m %d 800 l 500 %d l b*\n" % (n % 590, n % 840) for n in range(400_000))
     assert await why(desk, paper(shapes)) == "limit"
+    await desk.previews.render(_written(desk.folder), 1, width=240)
+
+
+def crashes(*_: object) -> bytes:
+    return ctypes.string_at(0)
+
+
+async def test_a_renderer_that_crashes_takes_nothing_along(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file that crashes PDFium is known to us; this stands for the one that will be."""
+    with monkeypatch.context() as patched:
+        patched.setattr("documents.preview.render_page", crashes)
+        assert await why(desk, letter()) == "limit"
     await desk.previews.render(_written(desk.folder), 1, width=240)
 
 
