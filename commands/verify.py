@@ -22,6 +22,7 @@ from cli import CHUNK, DONE, REFUSED, UNAVAILABLE, Roof, clean, err, out, print_
 from signing.trust.anchors import CannotLoad, TrustSnapshot, load_anchors
 from signing.trust.crl import Crl, NotACrl
 from signing.trust.revocation import Revocation
+from signing.verification.advice import told
 from signing.verification.answer import answer, unreadable
 from signing.verification.pdf import Question
 from signing.verification.policy import BadPolicy, Policy, load_policy
@@ -80,7 +81,7 @@ async def _judged(
 
 def _said(report: Report, wish: VerifyWish) -> int:
     if wish.as_json:
-        print_json(to_json(report, say=lambda one: finding_sentence(one, words)))
+        print_json(to_json(report, say=lambda one: told(one, words)))
     else:
         _tell(report)
     return _code(report)

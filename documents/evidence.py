@@ -120,13 +120,13 @@ class EvidenceBundle:
         self._judging, self._clock, self._keys, self._cover = judging, clock, keys, cover
 
     def write(
-        self, caller: Caller, document: UUID, *, say: Callable[[Any], str]
+        self, caller: Caller, document: UUID, *, say: Callable[[Any], Any]
     ) -> AbstractAsyncContextManager[Path]:
         """The ZIP as a file, gone after the block. Raises NoSuchDocument, NotAllowed, StoreUnavailable, Damaged."""
         return self._write(caller, document, say)
 
     @asynccontextmanager
-    async def _write(self, caller: Caller, document: UUID, say: Callable[[Any], str]) -> AsyncIterator[Path]:
+    async def _write(self, caller: Caller, document: UUID, say: Callable[[Any], Any]) -> AsyncIterator[Path]:
         if not caller.may("documents:read"):
             raise NotAllowed("documents:read")
         found = await self._documents.get(caller, document)

@@ -43,13 +43,17 @@ for _prefix, _namespace in (("vr", VR), ("xades", XADES), ("ds", DS), ("tsl", TS
     ET.register_namespace(_prefix, _namespace)
 
 
-def to_xml(report: Report, *, say: Callable[[Finding], str], validator: bytes | None = None) -> bytes:
-    """UTF-8. `say` gives a finding's sentence; `validator`: the certificate (DER) of whoever will sign these bytes."""
+def to_xml(
+    report: Report, *, say: Callable[[Finding], tuple[str, str, str]], validator: bytes | None = None
+) -> bytes:
+    """UTF-8. `say` gives a finding's three sentences; `validator`: the certificate (DER) of whoever will sign these bytes."""
     return _Writing(report, say, validator).to_bytes()
 
 
 class _Writing:
-    def __init__(self, report: Report, say: Callable[[Finding], str], validator: bytes | None) -> None:
+    def __init__(
+        self, report: Report, say: Callable[[Finding], tuple[str, str, str]], validator: bytes | None
+    ) -> None:
         self.report, self.say, self.validator = report, say, validator
         self.root = ET.Element(f"{{{VR}}}ValidationReport")
         self.objects: dict[str, ET.Element] = {}
@@ -183,7 +187,7 @@ class _Writing:
             for one in findings:
                 said = _add(data, "ReportData")
                 _add(said, "Type", f"{OURS}:finding:{one.severity.value}:{one.code}")
-                _add(said, "Value", self.say(one))
+                _add(said, "Value", " ".join(self.say(one)))
 
     def _more(self, into: ET.Element, one: SignatureReport | None) -> None:
         report = self.report

@@ -163,10 +163,15 @@ def rfc3339(time: datetime | None) -> str | None:
 
 
 def to_json(report: Report, *, say: Any) -> dict[str, Any]:
-    """The promised object. `say(finding)` gives the finding's sentence in the reader's language."""
+    """The promised object. `say(finding)` gives the finding's three sentences in the reader's language: what it is, what
+    it means, and what to do."""
 
     def findings(them: tuple[Finding, ...]) -> list[dict[str, Any]]:
-        return [{"code": one.code, "severity": one.severity.value, "text": say(one)} for one in them]
+        return [
+            {"code": one.code, "severity": one.severity.value, "text": text, "means": means, "todo": todo}
+            for one in them
+            for text, means, todo in [say(one)]
+        ]
 
     return {
         "file": report.file,

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from catalogue import say
 from documents.document import Document
+from signing.verification.advice import told
 from signing.verification.report import Finding
-from signing.verification.wording import finding_sentence
 from web.bad_request import BadRequest, Fault
 
 API = "/api/v1"
@@ -29,13 +29,13 @@ def shaped(shape: BaseModel, status: int = 200, **headers: str) -> Response:
     )
 
 
-def saying(language: str) -> Callable[[Finding], str]:
-    """What says a finding in the language."""
+def saying(language: str) -> Callable[[Finding], tuple[str, str, str]]:
+    """What tells of a finding in the language: what it is, what it means, what to do."""
 
     def sentence(vietnamese: str, **data: object) -> str:
         return say(vietnamese, language, **data)
 
-    return lambda finding: finding_sentence(finding, sentence)
+    return lambda finding: told(finding, sentence)
 
 
 def etag_of(document: Document) -> str:

@@ -21,7 +21,7 @@ from documents.document import Disclosure
 from documents.intake import NotAccepted
 from documents.results import PublicResult
 from documents.verify_document import Brought
-from signing.verification import wording
+from signing.verification.advice import told
 from signing.verification.report import Verdict, to_json
 from web.admission import client_address
 from web.api.asking import porter_of
@@ -154,7 +154,7 @@ async def file_report(request: Request, token: str, rooms: House) -> Response:
     if brought is None:
         raise BadRequest(Fault.NOT_FOUND)
     spoken = _say(request)
-    plain = to_json(brought.report, say=lambda one: wording.finding_sentence(one, spoken))
+    plain = to_json(brought.report, say=lambda one: told(one, spoken))
     return Response(
         json.dumps(plain, ensure_ascii=False, indent=1).encode(),
         media_type="application/json",

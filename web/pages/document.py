@@ -12,7 +12,7 @@ from catalogue import N_, say
 from documents.document import Document, NoSuchDocument
 from documents.office import Caller
 from documents.rooms import Rooms
-from signing.verification import wording
+from signing.verification.advice import told
 from web.api.files import FileAnswer
 from web.api.uploads import PDF
 from web.identity import language
@@ -80,7 +80,7 @@ async def content(found: Found, caller: Official, rooms: House) -> Response:
 async def evidence(request: Request, found: Found, caller: Official, rooms: House) -> Response:
     spoken = language(request)
     opened = rooms.evidence.write(
-        caller, found.id, say=lambda one: wording.finding_sentence(one, lambda s, **d: say(s, spoken, **d))
+        caller, found.id, say=lambda one: told(one, lambda s, **d: say(s, spoken, **d))
     )
     return FileAnswer(opened, name=f"bang-chung-{found.id}.zip", media_type="application/zip")
 

@@ -11,9 +11,9 @@ import pytest
 from lxml import etree
 
 from signing.profile import Level
+from signing.verification.advice import told
 from signing.verification.etsi_report import OURS, VR, to_xml
 from signing.verification.report import Finding, Report, Severity
-from signing.verification.wording import finding_sentence
 from tests.dss.__main__ import jars
 from tests.papers import letter
 from tests.rooms.signing.verification.judging_world import World
@@ -53,7 +53,7 @@ def plain(sentence: str, **data: object) -> str:
 
 
 def written(report: Report) -> etree._Element:
-    xml = to_xml(report, say=lambda one: finding_sentence(one, plain), validator=b"\x30\x00")
+    xml = to_xml(report, say=lambda one: told(one, plain), validator=b"\x30\x00")
     read = etree.fromstring(xml)
     schema().assertValid(read)
     return read
