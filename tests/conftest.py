@@ -12,8 +12,8 @@ from hypothesis import settings
 
 # What lands is tried by the same examples each time; whoever works on it meets new ones.
 settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("here", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 if TYPE_CHECKING:
     from tests.house import House, World
