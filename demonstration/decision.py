@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from demonstration.paper import WIDE, Paper, Style
+from signing.paper import WIDE, Paper, Style
 from signing.pdf.pages import Box
 
 MM = 72 / 25.4

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from catalogue import N_
+from signing.shown_time import day, hour
 from signing.verification import wording
 from signing.verification.report import (
     CertificateFacts,
@@ -25,9 +25,10 @@ from signing.verification.report import (
     Verdict,
 )
 from signing.verification.report import SubIndication as Sub
+from signing.verification.seven_items import Fact, proven_time, seven_items, title_and_time, who_signed
 from web.pages import reasons
 from web.pages.reasons import Reason
-from web.pages.words import Label, day, hour, moment, moment_to_the_second
+from web.pages.words import Label
 
 Say = Callable[..., str]
 
@@ -56,12 +57,6 @@ INDICATIONS = {
     Indication.TOTAL_FAILED: INVALID,
     Indication.INDETERMINATE: UNDECIDED,
 }
-
-
-@dataclass(frozen=True)
-class Fact:
-    name: str
-    value: str
 
 
 @dataclass(frozen=True)
@@ -168,25 +163,12 @@ def _good_sentence(report: Report, say: Say, *, issuer: str | None, revealing: b
 
 
 def _names(signed: Sequence[SignatureReport], say: Say) -> str:
-    names = list(dict.fromkeys(_who(one, say) for one in signed))
+    names = list(dict.fromkeys(who_signed(one, say) for one in signed))
     if len(names) == 1:
         return names[0]
     if len(names) == 2:
         return say(N_("%(first)s và %(second)s"), first=names[0], second=names[1])
     return say(N_("%(first)s và %(count)s bên khác"), first=names[0], count=len(names) - 1)
-
-
-def proven_time(one: SignatureReport) -> datetime | None:
-    """The best time, if a passed time-stamp stands behind it and not only the moment of this check."""
-    if any(stamp.indication is Indication.TOTAL_PASSED for stamp in one.timestamps):
-        return one.best_signature_time
-    return None
-
-
-def _who(one: SignatureReport, say: Say) -> str:
-    if one.chain:
-        return one.chain[0].common_name or one.chain[0].subject
-    return one.signer or say(N_("Người ký không rõ"))
 
 
 def _signature(one: SignatureReport, say: Say, *, revealing: bool) -> SignatureView:
@@ -195,77 +177,17 @@ def _signature(one: SignatureReport, say: Say, *, revealing: bool) -> SignatureV
         label=INDICATIONS[one.indication],
         who=say(N_("Dấu thời gian của cả tài liệu"))
         if stamp_only
-        else _who(one, say)
+        else who_signed(one, say)
         if revealing
         else say(N_("Người ký không hiện ở đây")),
-        detail=_detail(one, say, revealing=revealing),
-        items=() if stamp_only or not revealing else _seven(one, say),
+        detail=title_and_time(one, say, revealing=revealing),
+        items=() if stamp_only or not revealing else seven_items(one, say),
         chain=one.chain if revealing else (),
         timestamps=one.timestamps,
         changes=tuple(wording.change(change, say) for change in one.changes_after),
         findings=_findings(one.findings, say),
         level=one.level,
     )
-
-
-def _detail(one: SignatureReport, say: Say, *, revealing: bool) -> str:
-    title = one.chain[0].title if revealing and one.chain else None
-    proven = proven_time(one)
-    if proven is not None:
-        when = say(N_("ký %(time)s"), time=moment_to_the_second(proven))
-    elif one.claimed_signing_time is not None:
-        when = say(N_("tự ghi ngày ký %(time)s, chưa được chứng minh"), time=moment(one.claimed_signing_time))
-    else:
-        when = say(N_("không ghi ngày ký"))
-    whole = f"{title}, {when}" if title else when
-    return whole[0].upper() + whole[1:]
-
-
-def _seven(one: SignatureReport, say: Say) -> tuple[Fact, ...]:
-    """Circular 15/2025/TT-BKHCN article 6: what must be shown at least, in its order."""
-    if not one.chain:
-        return ()
-    mine = one.chain[0]
-    name = f"{mine.common_name}, {mine.title}" if mine.title else mine.common_name
-    return (
-        Fact(say(N_("Tổ chức cấp chứng thư")), _common_name(one, mine)),
-        Fact(say(N_("Người ký")), name),
-        Fact(say(N_("Đơn vị quản lý chứng thư")), mine.organization or say(N_("Không ghi trong chứng thư"))),
-        Fact(say(N_("Thời điểm ký")), _detail(one, say, revealing=False)),
-        Fact(say(N_("Tính toàn vẹn")), say(_integrity(one))),
-        Fact(say(N_("Hiệu lực khi ký")), say(_validity(one))),
-        Fact(
-            say(N_("Thời hạn của chứng thư")),
-            say(N_("từ %(from)s đến %(to)s"), **{"from": day(mine.not_before), "to": day(mine.not_after)}),
-        ),
-    )
-
-
-def _common_name(one: SignatureReport, mine: CertificateFacts) -> str:
-    return one.chain[1].common_name if len(one.chain) > 1 else mine.issuer
-
-
-def _integrity(one: SignatureReport) -> str:
-    if any(not change.allowed for change in one.changes_after) or one.sub_indication in {
-        Sub.HASH_FAILURE,
-        Sub.FORMAT_FAILURE,
-    }:
-        return N_("Nội dung đã thay đổi sau khi ký")
-    if one.sub_indication in {Sub.SIG_CRYPTO_FAILURE, Sub.SIGNED_DATA_NOT_FOUND}:
-        return N_("Không xác nhận được")
-    return N_("Nội dung không thay đổi từ khi ký")
-
-
-def _validity(one: SignatureReport) -> str:
-    if one.indication is Indication.TOTAL_PASSED:
-        return N_("Chứng thư có hiệu lực khi ký")
-    if one.sub_indication in reasons.FAILED and one.sub_indication in {
-        Sub.REVOKED,
-        Sub.EXPIRED,
-        Sub.NOT_YET_VALID,
-    }:
-        return N_("Chứng thư không có hiệu lực khi ký")
-    return N_("Chưa xác định được")
 
 
 def _findings(them: Sequence[Finding], say: Say) -> tuple[str, ...]:

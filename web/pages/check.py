@@ -21,6 +21,7 @@ from documents.document import Disclosure
 from documents.intake import NotAccepted
 from documents.results import PublicResult
 from documents.verify_document import Brought
+from signing.shown_time import day
 from signing.verification.advice import told
 from signing.verification.report import Verdict, to_json
 from web.admission import client_address
@@ -221,7 +222,7 @@ async def _by_code(
     if all_of_it:
         held += [(N_("Trích yếu"), document.subject)]
     if result.signed_at:
-        held += [(N_("Ngày ký"), words.day(result.signed_at))]
+        held += [(N_("Ngày ký"), day(result.signed_at))]
     return page(
         request,
         "pages/verdict.html",

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from catalogue import say
+from signing import shown_time
 from web.identity import csrf_token, known_caller
 from web.identity import language as spoken_language
 from web.pages import words
@@ -51,10 +52,10 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.filters.update(
-        moment=words.moment,
-        seconds=words.moment_to_the_second,
-        day=words.day,
-        machine_time=words.machine_time,
+        moment=shown_time.moment,
+        seconds=shown_time.moment_to_the_second,
+        day=shown_time.day,
+        machine_time=shown_time.machine_time,
         grouped=words.grouped,
     )
     made.globals.update(

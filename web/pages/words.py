@@ -1,19 +1,17 @@
-"""Times, sizes, states and names in plain words: this file says them the same on every page.
+"""Sizes, states and names in plain words: this file says them the same on every page.
 
-- A time is shown in Vietnam's official zone, with the zone beside it; numbers of documents are never cut.
+- Numbers of documents are never cut.
 - A state is a word with an icon and a tone, never a colour alone.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 
 from catalogue import N_
 from documents.document import Disclosure, DocumentState, RequestState
 from signing.profile import Level
 
-HANOI = timezone(timedelta(hours=7))  # Decree 134/2002: UTC+7, no summer time
 UNITS = ("B", "KB", "MB", "GB")
 
 
@@ -55,28 +53,6 @@ LEVELS = {
     Level.B_LT: N_("Chữ ký, dấu thời gian và tài liệu kiểm tra kèm theo"),
     Level.B_LTA: N_("Như trên, thêm dấu thời gian lưu trữ"),
 }
-
-
-def moment(time: datetime) -> str:
-    """`15/01/2026 10:20 (+07)`."""
-    return time.astimezone(HANOI).strftime("%d/%m/%Y %H:%M (+07)")
-
-
-def moment_to_the_second(time: datetime) -> str:
-    return time.astimezone(HANOI).strftime("%d/%m/%Y %H:%M:%S (+07)")
-
-
-def day(time: datetime) -> str:
-    return time.astimezone(HANOI).strftime("%d/%m/%Y")
-
-
-def hour(time: datetime) -> str:
-    return time.astimezone(HANOI).strftime("%H:%M")
-
-
-def machine_time(time: datetime) -> str:
-    """For the `datetime` attribute."""
-    return time.astimezone(HANOI).isoformat(timespec="seconds")
 
 
 def size(count: int, language: str = "vi") -> str:

@@ -1,4 +1,5 @@
-"""Reports in the forms of others say what our own says: XML valid by ETSI's schema, whatever a file holds."""
+"""Reports in the forms of others say what our own says: XML valid by ETSI's schema, one printed page, whatever a file
+holds."""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ import zipfile
 from dataclasses import replace
 from functools import cache
 
+import pypdfium2
 import pytest
 from lxml import etree
 
 from signing.profile import Level
 from signing.verification.advice import told
 from signing.verification.etsi_report import OURS, VR, to_xml
-from signing.verification.report import Finding, Report, Severity
+from signing.verification.printed_report import to_pdf
+from signing.verification.report import Finding, Indication, Report, Severity, Verdict
+from signing.verification.seven_items import seven_items
 from tests.dss.__main__ import jars
 from tests.papers import letter
 from tests.rooms.signing.verification.judging_world import World
@@ -100,3 +104,55 @@ def test_xml_holds_what_no_xml_may(world: World) -> None:
     one = replace(report.signatures[0], field=odd, signer=odd, chain=chain, findings=findings)
     read = written(replace(report, file=odd, signatures=(one,)))
     assert {each.text for each in read.iter(f"{{{VR}}}Signer")} == {"�a��]]><b>&�"}
+
+
+# -- on paper
+
+
+def printed(report: Report) -> str:
+    """What stands on the page, with single spaces."""
+    content = to_pdf(report, say=plain)
+    with pypdfium2.PdfDocument(content) as pdf:
+        assert len(pdf) == 1
+        page = pdf[0]
+        assert page.get_size() == pytest.approx((595, 842), abs=1)
+        return " ".join(page.get_textpage().get_text_range().split())
+
+
+def test_the_page_holds_the_seven_items(world: World) -> None:
+    report = world.judge(world.ours(letter(), Level.B_T))
+    page = printed(report)
+    for item in seven_items(report.signatures[0], plain):
+        assert f"{item.name} {item.value}" in page
+    assert len(seven_items(report.signatures[0], plain)) == 7
+    assert report.sha256 in page
+    assert "Kết quả: Hợp lệ" in page
+
+
+def test_the_page_says_what_is_not_valid(world: World) -> None:
+    broken = world.judge(world.ours(letter()).replace(b"842", b"841", 1))
+    assert "Kết quả: Không hợp lệ" in printed(broken)
+    assert "Nội dung trong tệp khác với nội dung đã được ký." in printed(broken)
+    assert "Kết quả: Không có chữ ký" in printed(world.judge(letter()))
+    assert "Kết quả: Chưa kết luận được: không đọc được tệp" in printed(world.judge(b"nothing"))
+
+
+def test_it_is_one_page_whatever_was_judged(world: World) -> None:
+    report = world.judge(world.ours(letter()))
+    odd = "Nguyễn\0\x0b\ud800汉字" + 900 * "W" + 900 * " an"
+    chain = tuple(
+        replace(one, common_name=odd, title=odd, organization=odd) for one in report.signatures[0].chain
+    )
+    findings = tuple(Finding("FORM_BROKEN", Severity.ERROR, {"why": odd + str(at)}) for at in range(40))
+    good = replace(report.signatures[0], chain=chain, findings=findings)
+    failed = replace(good, indication=Indication.TOTAL_FAILED, field="x")
+    page = printed(replace(report, file=odd, signatures=(*30 * (good,), failed)))
+    assert "31. Chữ ký: Không hợp lệ" in page
+    assert "chữ ký khác: xem báo cáo XML" in page
+    assert "Nguyễn?????" in page
+
+
+def test_no_integrity_is_claimed_of_what_was_not_compared(world: World) -> None:
+    report = world.judge(world.ours(letter()) + b"%" + 100 * b"x")
+    assert report.verdict is Verdict.INDETERMINATE
+    assert "Tính toàn vẹn Không xác nhận được" in printed(report)
