@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
 from signing.trust.certificate import Certificate, read
 from signing.trust.signature import BadSignature, Scheme, load_key, scheme_of
@@ -82,6 +82,8 @@ def weak_key(key: bytes, at: datetime) -> Weakness | None:
         return _short(f"RSA-{loaded.key_size}", RSA, loaded.key_size, at)
     if isinstance(loaded, ec.EllipticCurvePublicKey):
         return _short(f"EC-{loaded.curve.key_size}", CURVES, loaded.curve.key_size, at)
+    if isinstance(loaded, dsa.DSAPublicKey):  # FIPS 186-5 took it back; it counts in old paths only
+        return Weakness(f"DSA-{loaded.key_size}", ALWAYS_WEAK)
     return None  # EdDSA
 
 
@@ -95,17 +97,22 @@ def weak_scheme(scheme: Scheme, at: datetime) -> Weakness | None:
 
 
 def weak_path(path: Sequence[bytes], at: datetime) -> Weakness | None:
-    """The first weakness from signer to anchor. Keys must be strong at `at`; the hash under a certificate must have
-    been strong on the day of its issue, for only then could somebody have prepared a collision for the authority to
-    sign. What signs the anchor is not judged (V3)."""
+    """The first weakness from signer to anchor."""
+    return next((weak for _, weak in weaknesses(path, at)), None)
+
+
+def weaknesses(path: Sequence[bytes], at: datetime) -> Iterator[tuple[int, Weakness]]:
+    """From signer to anchor, with the number of the certificate. Keys must be strong at `at`; the hash under a
+    certificate must have been strong on the day of its issue, for only then could somebody have prepared a collision
+    for the authority to sign. What signs the anchor is not judged (V3)."""
     certificates = [read(one) for one in path]
     for number, one in enumerate(certificates):
         weak = weak_key(one.key, at)
-        if weak is None and number < len(certificates) - 1:
-            weak = _weak_issue(one)
         if weak is not None:
-            return weak
-    return None
+            yield number, weak
+        weak = _weak_issue(one) if number < len(certificates) - 1 else None
+        if weak is not None:
+            yield number, weak
 
 
 def _weak_issue(certificate: Certificate) -> Weakness | None:

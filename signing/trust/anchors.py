@@ -72,6 +72,11 @@ class TrustSnapshot:
         )
         return hashlib.sha256(json.dumps(plain, separators=(",", ":")).encode()).hexdigest()
 
+    @cached_property
+    def by_use(self) -> dict[Use, dict[bytes, Anchor]]:
+        """By their certificate."""
+        return {use: {one.certificate: one for one in self.anchors if use in one.uses} for use in Use}
+
     @property
     def demonstration(self) -> bool:
         """Whether any of it is for demonstration only (K6)."""

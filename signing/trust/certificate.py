@@ -22,6 +22,8 @@ MAX_CERTIFICATE = 64 * 1024  # bytes
 TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 
+_BARE_DSA = bytes.fromhex("06072a8648ce380401")
+_ASKS_POLICIES = {"policy_constraints", "policy_mappings", "inhibit_any_policy"}
 _JUDGED = {
     "key_identifier", "authority_key_identifier", "key_usage", "extended_key_usage", "basic_constraints",
     "name_constraints", "crl_distribution_points", "certificate_policies", "policy_constraints", "policy_mappings",
@@ -64,6 +66,8 @@ class Certificate:
     purposes: frozenset[str] | None
     ca: bool
     path_length: int | None
+    inherits: bool = False  # a DSA key without its parameters (RFC 3279 2.3.2)
+    policies_asked: bool = False  # something of it bears on the policies of those below
 
     def __hash__(self) -> int:
         return hash(self.der)
@@ -71,6 +75,16 @@ class Certificate:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.der).hexdigest()
+
+    @property
+    def key_id(self) -> bytes | None:
+        return _octets(self.extensions.get("key_identifier"))
+
+    @property
+    def issuer_key_id(self) -> bytes | None:
+        """A hint only: nothing is refused for it (RFC 5280 4.2.1.1)."""
+        named = self.extensions.get("authority_key_identifier")
+        return None if named is None else _octets(named["key_identifier"])
 
     @property
     def self_issued(self) -> bool:
@@ -152,10 +166,22 @@ def _read(der: bytes) -> Certificate:
         purposes=frozenset(one.dotted for one in purposes) if purposes is not None else None,
         ca=bool(constraints is not None and constraints["ca"].native),
         path_length=constraints["path_len_constraint"].native if constraints is not None else None,
+        inherits=_is_bare(tbs["subject_public_key_info"]),
+        policies_asked=not _ASKS_POLICIES.isdisjoint(extensions),
     )
     # Lazily read parts are read now, so that nothing is raised later.
-    _ = made.crl_addresses, made.ocsp_addresses, made.issuer_addresses
+    _ = made.crl_addresses, made.ocsp_addresses, made.issuer_addresses, made.key_id, made.issuer_key_id
     return made
+
+
+def _is_bare(key: Any) -> bool:
+    algorithm = key["algorithm"].contents
+    return bool(algorithm.startswith(_BARE_DSA) and algorithm[len(_BARE_DSA) :] in {b"", b"\5\0"})
+
+
+def _octets(value: Any) -> bytes | None:
+    native = value.native if value is not None else None
+    return native if isinstance(native, bytes) else None
 
 
 def instant(time: Any) -> datetime:

@@ -1,22 +1,24 @@
-"""What authorities forbid those below them: this file judges name constraints and policies over a whole path.
+"""Which names an authority allows below it: this file judges name constraints over a whole path (RFC 5280 4.2.1.10,
+6.1.3 (b), (c), 6.1.4 (g)).
 
-- RFC 5280 6.1.3 (b), (c) and 6.1.4 (g); what is constrained in a form that we cannot compare is refused.
-- Policies are asked for only where an authority says so (requireExplicitPolicy, 6.1.5): then one policy must run
-  through all certificates below it. Mapped policies are refused there, not followed.
+- Names of a form that cannot be compared are refused where an authority constrains that form; so are constraints that
+  are no constraints (a distance, a mask with holes).
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from signing.trust.certificate import MALFORMED, Certificate
 
-ANY_POLICY = "2.5.29.32.0"
+MAX_COMPARISONS = 100_000  # of names with subtrees, for one authority
 
 
 class Forbidden(Exception):
-    """An authority on the path does not allow a name or asks for a policy that is not there."""
+    """An authority on the path does not allow a name."""
 
 
 def check_constraints(path: Sequence[Certificate]) -> None:
@@ -24,7 +26,6 @@ def check_constraints(path: Sequence[Certificate]) -> None:
     try:
         for number, authority in enumerate(path[1:], 1):
             _check_names(authority, path[:number])
-            _check_policies(authority, path[:number])
     except MALFORMED as wrong:
         raise Forbidden("constraints that cannot be read") from wrong
 
@@ -33,32 +34,50 @@ def _check_names(authority: Certificate, below: Sequence[Certificate]) -> None:
     constraints = authority.extensions.get("name_constraints")
     if constraints is None:
         return
+    excluded, permitted = (_subtrees(constraints[one]) for one in ("excluded_subtrees", "permitted_subtrees"))
+    spent = 0
     for number, one in enumerate(below):
         # Authorities that only renewed themselves are not bound, but the signer always is (6.1.3 b).
         if one.self_issued and number:
             continue
         for form, name in _names(one):
-            _check_name(constraints, form, name)
+            spent += len(excluded) + len(permitted)
+            if spent > MAX_COMPARISONS:
+                raise Forbidden("more names than we compare")
+            _check_name(excluded, permitted, form, name)
 
 
-def _check_name(constraints: Any, form: str, name: Any) -> None:
-    for excluded in constraints["excluded_subtrees"] or ():
-        if excluded["base"].name == form and _within(form, name, excluded["base"]):
+def _subtrees(listed: Any) -> list[tuple[str, Any]]:
+    found = []
+    for one in listed or ():
+        if one["minimum"].native or one["maximum"].native is not None:
+            raise Forbidden("a constraint with a distance")  # RFC 5280 4.2.1.10: never used
+        found.append((one["base"].name, _plain(one["base"])))
+    return found
+
+
+def _check_name(
+    excluded: list[tuple[str, Any]], permitted: list[tuple[str, Any]], form: str, name: Any
+) -> None:  # fmt: skip
+    for shape, base in excluded:
+        if shape == form and (_within(form, name, base) or _covers(form, name, base)):
             raise Forbidden(f"an excluded name ({form})")
-    permitted = [one["base"] for one in constraints["permitted_subtrees"] or () if one["base"].name == form]
-    if permitted and not any(_within(form, name, one) for one in permitted):
+    allowed = [base for shape, base in permitted if shape == form]
+    if allowed and not any(_within(form, name, base) for base in allowed):
         raise Forbidden(f"a name outside what is permitted ({form})")
 
 
 def _names(certificate: Certificate) -> list[tuple[str, Any]]:
     subject = _subject(certificate)
-    named: list[tuple[str, Any]] = [("directory_name", subject)] if len(subject.chosen) else []
+    named: list[tuple[str, Any]] = [("directory_name", _rdns(subject))] if len(subject.chosen) else []
     alternative = list(certificate.extensions.get("subject_alt_name") or ())
-    named += [(one.name, one.chosen if one.name == "directory_name" else one.native) for one in alternative]
+    named += [(one.name, _plain(one)) for one in alternative]
     if not any(form == "rfc822_name" for form, _ in named):
         emails = [attribute for rdn in subject.chosen for attribute in rdn]
         named += [
-            ("rfc822_name", one["value"].native) for one in emails if one["type"].native == "email_address"
+            ("rfc822_name", one["value"].native.lower())
+            for one in emails
+            if one["type"].native == "email_address"
         ]
     return named
 
@@ -69,41 +88,59 @@ def _subject(certificate: Certificate) -> Any:
     return x509.Certificate.load(certificate.der).subject
 
 
+def _rdns(name: Any) -> tuple[str, ...]:
+    return tuple(one.hashable for one in name.chosen)
+
+
+def _plain(general: Any) -> Any:
+    """A GeneralName so that it can be compared: as it is written, not as asn1crypto would show it."""
+    if general.name == "directory_name":
+        return _rdns(general.chosen)
+    content = bytes(general.chosen.contents)
+    return content if general.name == "ip_address" else content.decode("ascii", "replace").lower()
+
+
 def _within(form: str, name: Any, base: Any) -> bool:
-    if form == "directory_name":
-        wanted, given = list(base.chosen.chosen), list(name.chosen)
-        return len(wanted) <= len(given) and all(
-            one.hashable == other.hashable for one, other in zip(wanted, given, strict=False)
-        )
-    limit = str(base.native).lower()
-    value = str(name).lower()
-    if form == "rfc822_name":
-        host = value.rpartition("@")[2]
-        if "@" in limit:
-            return value == limit
-        return host.endswith(limit) if limit.startswith(".") else host == limit
-    if form == "dns_name":
-        return not limit or value == limit or value.endswith("." + limit.removeprefix("."))
+    match form:
+        case "directory_name":
+            return bool(name[: len(base)] == base)
+        case "rfc822_name":
+            return name == base if "@" in base else _host_within(name.rpartition("@")[2], base)
+        case "dns_name":
+            return not base or name == base or name.endswith("." + base.removeprefix("."))
+        case "uniform_resource_identifier":
+            return _host_within(_host(name), base)
+        case "ip_address":
+            return _address_within(name, base)
     raise Forbidden(f"a constraint on names of a form that cannot be compared ({form})")
 
 
-def _check_policies(authority: Certificate, below: Sequence[Certificate]) -> None:
-    constraints = authority.extensions.get("policy_constraints")
-    required = constraints["require_explicit_policy"].native if constraints is not None else None
-    if required is None:
-        return
-    # So many certificates may follow before a policy is asked for; self-issued ones do not count.
-    bound = [one for one in reversed(below) if not one.self_issued or one is below[0]]
-    if len(bound) <= required:
-        return
-    running: set[str] | None = None  # None: any policy
-    for one in (authority, *reversed(below)):
-        if one.extensions.get("policy_mappings") is not None:
-            raise Forbidden("mapped policies below an authority that asks for one")
-        stated = {
-            policy["policy_identifier"].dotted for policy in one.extensions.get("certificate_policies") or ()
-        }
-        if ANY_POLICY not in stated:
-            running = stated if running is None else running & stated
-        if running is not None and not running:
-            raise Forbidden("no policy runs through the path, though an authority asks for one")
+def _covers(form: str, name: Any, base: Any) -> bool:
+    """A name with a wildcard stands for the excluded one among others."""
+    return form == "dns_name" and name.startswith("*.") and base.endswith(name[1:])
+
+
+def _host_within(host: str, base: str) -> bool:
+    """A leading point asks for hosts below, none for this very host."""
+    return not base or (host.endswith(base) and host != base if base.startswith(".") else host == base)
+
+
+def _host(address: str) -> str:
+    host = urlsplit(address).hostname
+    try:
+        ipaddress.ip_address(host or "")
+    except ValueError:
+        if host:
+            return host
+    raise Forbidden("an address without a name of a host, where those are constrained")
+
+
+def _address_within(address: bytes, base: bytes) -> bool:
+    half = len(base) // 2
+    if len(base) not in {8, 32}:
+        raise Forbidden("a constraint on addresses that is none")
+    network, mask = (int.from_bytes(one, "big") for one in (base[:half], base[half:]))
+    holes = ~mask & ((1 << 8 * half) - 1)
+    if holes & (holes + 1):
+        raise Forbidden("a constraint on addresses whose mask has holes")
+    return len(address) == half and int.from_bytes(address, "big") & mask == network & mask

@@ -5,11 +5,12 @@ network (RFC 5280 6.1; ETSI EN 319 102-1 5.2.6).
   itself only (V6).
 - Every certificate is valid at the time, every issuer is an authority that may sign certificates, no path is longer
   than allowed, nothing critical stands in it that we cannot judge. Revocation and strength are asked elsewhere.
-- Work is bounded however many certificates somebody brings.
+- Work is bounded however many certificates somebody brings, and however they sign each other.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,14 +22,16 @@ from typing import NewType
 from signing.trust.anchors import Anchor, TrustSnapshot, Use
 from signing.trust.certificate import Certificate, NotACertificate, read
 from signing.trust.constraints import Forbidden, check_constraints
-from signing.trust.signature import BadSignature, check_signature, scheme_of
+from signing.trust.dsa import check_issued, working_keys
+from signing.trust.policies import NOTHING_ASKED, PolicyInputs, PolicyRefused, check_policies
+from signing.trust.signature import BadSignature, scheme_of
 
 StandingPath = NewType("StandingPath", tuple[bytes, ...])
 """DER from the signer to the anchor, made by `find_path` alone: only such paths' addresses are ever asked (C4)."""
 
-MAX_LENGTH = 10  # certificates
+MAX_LENGTH = 16  # certificates
 MAX_OTHERS = 200
-MAX_SIGNATURES = 100  # checked for one path
+MAX_STEPS = 1000  # from a certificate to one that may stand above it, a signature each
 
 
 class Flaw(StrEnum):
@@ -59,8 +62,9 @@ class _Search:
     others: tuple[Certificate, ...]
     anchors: dict[bytes, Anchor]
     at: datetime
+    policies: PolicyInputs = NOTHING_ASKED
     believed: tuple[Certificate, ...] = ()
-    signatures: int = 0
+    steps: int = 0
     flaw: NoPath | None = None
     by_subject: dict[str, list[Certificate]] = field(default_factory=dict)
 
@@ -77,17 +81,22 @@ class _Search:
 
 
 def find_path(
-    certificate: bytes, others: Iterable[bytes], trust: TrustSnapshot, at: datetime, *, use: Use = Use.SIGNATURES
-) -> StandingPath:  # fmt: skip
+    certificate: bytes,
+    others: Iterable[bytes],
+    trust: TrustSnapshot,
+    at: datetime,
+    *,
+    use: Use = Use.SIGNATURES,
+    policies: PolicyInputs = NOTHING_ASKED,
+) -> StandingPath:
     """From the certificate to an anchor of this use; one that is itself an anchor is a path of its own. `others` may
     hold anything, also what is no certificate. Raises NoPath with the flaw of the way that came nearest."""
     try:
         signer = read(certificate)
     except NotACertificate as wrong:
         raise NoPath(Flaw.UNREADABLE, "", of_signer=True, detail=str(wrong)) from wrong
-    anchors = {one.certificate: one for one in trust.anchors if use in one.uses}
-    search = _Search(_readable(others), anchors, at)
-    for path in _paths((signer,), search):
+    search = _Search(_readable(others), trust.by_use[use], at, policies)
+    for path in _paths(signer, search):
         flaw = _judge(path, search)
         if flaw is None:
             return StandingPath(tuple(one.der for one in path))
@@ -105,36 +114,57 @@ def _readable(others: Iterable[bytes], limit: int = MAX_OTHERS) -> tuple[Certifi
     return tuple(found.values())
 
 
-def _paths(begun: tuple[Certificate, ...], search: _Search) -> Iterator[tuple[Certificate, ...]]:
-    """Every way up to an anchor whose signatures hold; the rest is judged afterwards."""
-    last = begun[-1]
-    if last.der in search.anchors:
-        yield begun
-        return
-    if len(begun) >= MAX_LENGTH:
-        return
-    for issuer in search.by_subject.get(last.issuer, ()):
-        # The same key under the same name again is a loop, whatever else differs.
-        if any(issuer.key == one.key and issuer.subject == one.subject for one in begun):
+def _paths(signer: Certificate, search: _Search) -> Iterator[tuple[Certificate, ...]]:
+    """Every way up to an anchor whose signatures hold, the shortest first; the rest is judged afterwards. Going by length,
+    no ring of authorities that certify each other keeps us from the way that leads out of it."""
+    ways: deque[tuple[Certificate, ...]] = deque(((signer,),))
+    while ways:
+        begun = ways.popleft()
+        last = begun[-1]
+        if last.der in search.anchors:
+            yield begun
+        elif len(begun) < MAX_LENGTH:
+            ways += [(*begun, issuer) for issuer in _issuers(begun, last, search)]
+            if len(begun) > 1 and search.flaw is None:
+                search.note(NoPath(Flaw.NO_ISSUER, last.subject_text))
+
+
+def _issuers(begun: tuple[Certificate, ...], last: Certificate, search: _Search) -> list[Certificate]:
+    """Whose key signed the last of the way."""
+    named = search.by_subject.get(last.issuer, [])
+    if len(named) > 1 and last.issuer_key_id is not None:
+        hint = last.issuer_key_id
+        named = sorted(named, key=lambda one: one.key_id != hint)
+    found = []
+    for issuer in named:
+        if _is_loop(issuer, begun):
             continue
         if issuer.der in search.anchors and not _may_issue(issuer):
             search.note(NoPath(Flaw.NOT_AN_AUTHORITY, issuer.subject_text))
             continue
-        if search.signatures >= MAX_SIGNATURES:
+        if search.steps >= MAX_STEPS:
             search.note(NoPath(Flaw.TOO_MUCH, last.subject_text))
-            return
-        search.signatures += 1
-        if _signed_by(last.der, issuer.der):
-            yield from _paths((*begun, issuer), search)
-    if len(begun) > 1 and search.flaw is None:
-        search.note(NoPath(Flaw.NO_ISSUER, last.subject_text))
+            break
+        search.steps += 1
+        # What inherits its parameters from above is checked when all of it stands there.
+        if issuer.inherits or _signed_by(last.der, issuer.der):
+            found.append(issuer)
+    return found
+
+
+def _is_loop(issuer: Certificate, begun: tuple[Certificate, ...]) -> bool:
+    """The same key under the same name again, whatever else differs."""
+    for one in begun:  # noqa: SIM110  # a generator would cost more than all that it looks at
+        if issuer.key == one.key and issuer.subject == one.subject:
+            return True
+    return False
 
 
 @lru_cache(maxsize=4096)
 def _signed_by(child: bytes, issuer: bytes) -> bool:
     below, above = read(child), read(issuer)
     try:
-        check_signature(above.key, scheme_of(below.algorithm), below.signature, below.signed)
+        check_issued(above.key, scheme_of(below.algorithm), below.signature, below.signed)
     except BadSignature:
         return False
     return True
@@ -149,25 +179,46 @@ def _may_issue(one: Certificate) -> bool:
 
 def _judge(path: Sequence[Certificate], search: _Search) -> NoPath | None:
     """The first flaw of a path whose signatures hold, from the anchor down."""
+    inherits, asked, narrows = False, search.policies.explicit, False
     for number in range(len(path) - 1, -1, -1):
         one = path[number]
         flaw = _flaw_of(one, number, path, search)
         if flaw is not None:
             return NoPath(flaw, one.subject_text, of_signer=number == 0)
+        inherits = inherits or one.inherits
+        asked = asked or one.policies_asked
+        narrows = narrows or "name_constraints" in one.extensions
+    if inherits and not _inherited_keys_hold(path):
+        return NoPath(Flaw.NO_ISSUER, path[0].subject_text, of_signer=True)
     try:
-        check_constraints(path)
-    except Forbidden as wrong:
+        if narrows:
+            check_constraints(path)
+        if asked:
+            check_policies(path, search.policies)
+    except (Forbidden, PolicyRefused) as wrong:
         return NoPath(Flaw.FORBIDDEN, path[0].subject_text, of_signer=True, detail=str(wrong))
     return None
+
+
+def _inherited_keys_hold(path: Sequence[Certificate]) -> bool:
+    try:
+        for number, key in enumerate(working_keys(path)[1:]):
+            if path[number + 1].inherits:
+                below = path[number]
+                check_issued(key, scheme_of(below.algorithm), below.signature, below.signed)
+    except BadSignature:
+        return False
+    return True
 
 
 def _flaw_of(one: Certificate, number: int, path: Sequence[Certificate], search: _Search) -> Flaw | None:
     anchor = search.anchors.get(one.der) if number == len(path) - 1 else None
     if number and not (_may_issue(one) and (anchor is not None or one.version >= 3)):
         return Flaw.NOT_AN_AUTHORITY
-    between = sum(not below.self_issued for below in path[1:number])
-    if number and one.path_length is not None and between > one.path_length:
-        return Flaw.TOO_LONG
+    if number and one.path_length is not None:
+        between = sum(not below.self_issued for below in path[1:number])
+        if between > one.path_length:
+            return Flaw.TOO_LONG
     if anchor is None and one.unjudged:
         return Flaw.UNJUDGED_EXTENSION
     if anchor is not None:

@@ -98,12 +98,12 @@ def check_signature(
     try:
         match public, scheme.kind:
             case rsa.RSAPublicKey(), "rsassa_pkcs1v15":
-                public.verify(signature, over, padding.PKCS1v15(), _hash(scheme, prehashed))
+                public.verify(signature, over, padding.PKCS1v15(), hash_of(scheme, prehashed=prehashed))
             case rsa.RSAPublicKey(), "rsassa_pss":
                 mask = padding.PSS(padding.MGF1(_HASHES[scheme.hash_name or ""]), scheme.salt or 0)
-                public.verify(signature, over, mask, _hash(scheme, prehashed))
+                public.verify(signature, over, mask, hash_of(scheme, prehashed=prehashed))
             case ec.EllipticCurvePublicKey(), "ecdsa":
-                public.verify(signature, over, ec.ECDSA(_hash(scheme, prehashed)))
+                public.verify(signature, over, ec.ECDSA(hash_of(scheme, prehashed=prehashed)))
             case ed25519.Ed25519PublicKey(), "ed25519" if not prehashed:
                 public.verify(signature, over)
             case ed448.Ed448PublicKey(), "ed448" if not prehashed:
@@ -114,6 +114,6 @@ def check_signature(
         raise BadSignature("the signature does not fit") from wrong
 
 
-def _hash(scheme: Scheme, prehashed: bool) -> hashes.HashAlgorithm | utils.Prehashed:
+def hash_of(scheme: Scheme, *, prehashed: bool = False) -> hashes.HashAlgorithm | utils.Prehashed:
     known = _HASHES[scheme.hash_name or ""]
     return utils.Prehashed(known) if prehashed else known

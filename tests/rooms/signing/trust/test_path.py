@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 
 import pytest
 from cryptography import x509
@@ -14,7 +16,9 @@ from hypothesis import strategies as st
 
 from signing.trust.anchors import Anchor, TrustSnapshot, Use
 from signing.trust.certificate import NotACertificate, read
+from signing.trust.dsa import working_keys
 from signing.trust.path import Flaw, NoPath, find_path
+from signing.trust.signature import BadSignature
 from tests.rooms.signing.trust.making import (
     CA,
     NOW,
@@ -128,6 +132,57 @@ def test_names_that_an_authority_forbids() -> None:
         assert flaw_of(person, [narrow], trusting(ROOT)) is Flaw.FORBIDDEN
 
 
+def _person_with(*names: x509.GeneralName) -> Terms:
+    return Terms((*PERSON, (x509.SubjectAlternativeName(names), False)))
+
+
+@pytest.mark.parametrize(
+    ("permitted", "inside", "outside"),
+    [
+        (x509.DNSName("gov.vn"), ["gov.vn", "a.gov.vn"], ["notgov.vn", "gov.vn.com"]),
+        (x509.UniformResourceIdentifier(".gov.vn"), ["http://a.gov.vn/x"], ["http://gov.vn", "urn:x", "http://1.2.3.4/"]),
+        (x509.UniformResourceIdentifier("gov.vn"), ["ldap://GOV.vn:389/a"], ["http://a.gov.vn/"]),
+        (x509.RFC822Name("gov.vn"), ["an@gov.vn"], ["an@a.gov.vn"]),
+        (x509.RFC822Name(".gov.vn"), ["an@a.gov.vn"], ["an@gov.vn"]),
+        (x509.RFC822Name("an@gov.vn"), ["an@gov.vn"], ["binh@gov.vn"]),
+        (x509.IPAddress(ip_network("10.1.0.0/16")), ["10.1.2.3"], ["10.2.0.1", "::1"]),
+    ],
+    ids=["DNS", "hosts", "a host", "mail of a host", "mail of hosts", "one box", "addresses"],
+)  # fmt: skip
+def test_names_that_an_authority_permits(
+    permitted: x509.GeneralName, inside: list[str], outside: list[str]
+) -> None:
+    narrow = authority("Narrow", ROOT, extensions=(*CA, (x509.NameConstraints([permitted], None), True)))
+
+    def of(name: str) -> Made:
+        kind = type(permitted)
+        value = ip_address(name) if kind is x509.IPAddress else name
+        return issue("An", narrow, _person_with(kind(value)))  # type: ignore[call-arg]
+
+    for name in inside:
+        assert find_path(of(name).der, [narrow.der], trusting(ROOT), NOW)
+    for name in outside:
+        assert flaw_of(of(name), [narrow], trusting(ROOT)) is Flaw.FORBIDDEN
+
+
+def test_constraints_that_are_none_refuse() -> None:
+    for base in (bytes.fromhex("0a000000ff00ff00"), b"\x0a\x00\x00\x00\xff"):
+        tree = b"\x87" + bytes([len(base)]) + base
+        value = b"\xa0" + bytes([len(tree) + 2]) + b"\x30" + bytes([len(tree)]) + tree
+        odd = x509.UnrecognizedExtension(
+            x509.ObjectIdentifier("2.5.29.30"), b"\x30" + bytes([len(value)]) + value
+        )
+        narrow = authority("Narrow", ROOT, extensions=(*CA, (odd, True)))
+        person = issue("An", narrow, _person_with(x509.IPAddress(ip_address("10.0.0.1"))))
+        assert flaw_of(person, [narrow], trusting(ROOT)) is Flaw.FORBIDDEN
+    starred = x509.NameConstraints(None, [x509.DNSName("secret.gov.vn")])
+    narrow = authority("Narrow", ROOT, extensions=(*CA, (starred, True)))
+    assert (
+        flaw_of(issue("An", narrow, _person_with(x509.DNSName("*.gov.vn"))), [narrow], trusting(ROOT))
+        is Flaw.FORBIDDEN
+    )
+
+
 def test_a_policy_that_an_authority_asks_for() -> None:
     wanted = x509.ObjectIdentifier("1.3.6.1.4.1.99999.7")
     policies = (x509.CertificatePolicies([x509.PolicyInformation(wanted, None)]), False)
@@ -147,20 +202,35 @@ def test_another_way_is_found_when_one_has_ended() -> None:
     assert path == (person.der, renewed.der, other_root.der)
 
 
-def test_work_is_bounded() -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    ring = [issue(name, None, Terms(CA, key=key)) for name in ("A", "B", "C", "D", "E", "F")]
-    cross = [
-        issue(one.x509.subject.rfc4514_string()[3:], other, Terms(CA, key=key))
+def _mesh(names: str) -> list[Made]:
+    """Authorities that all certify each other."""
+    ring = [issue(name, None, Terms(CA)) for name in names]
+    return ring + [
+        issue(one.x509.subject.rfc4514_string()[3:], other, Terms(CA, key=one.key))
         for one in ring
         for other in ring
         if one is not other
     ]
+
+
+def test_work_is_bounded_and_a_way_out_of_a_ring_is_found() -> None:
     began = time.monotonic()
-    flaw_of(issue("An", ring[0]), [*ring, *cross], trusting(ROOT))
-    many = [issue("Middle", ROOT, Terms(CA)) for _ in range(150)]
-    assert flaw_of(PERSON_BELOW, many, trusting(ROOT)) is Flaw.TOO_MUCH
-    assert time.monotonic() - began < 3
+    mesh = _mesh("ABCDEFGHIJ")
+    person = issue("An", mesh[0])
+    assert flaw_of(person, mesh, trusting(ROOT)) is Flaw.TOO_MUCH
+    out = issue("J", ROOT, Terms(CA, key=mesh[9].key))
+    path = find_path(person.der, [one.der for one in (*mesh, out)], trusting(ROOT), NOW)
+    assert (len(path), path[2:]) == (4, (out.der, ROOT.der))
+    assert time.monotonic() - began < 5
+
+
+def test_a_key_that_inherits_its_parameters_is_nobody_without_them() -> None:
+    bare = bytes.fromhex("3013300906072a8648ce380401") + b"\x03\x06\x00" + b"\x02\x03\x01\x00\x01"
+    inherits = replace(MIDDLE.read, key=bare, inherits=True)
+    with pytest.raises(BadSignature):
+        working_keys((PERSON_BELOW.read, inherits))
+    with pytest.raises(BadSignature):
+        working_keys((PERSON_BELOW.read, inherits, ROOT.read))
 
 
 def test_rubbish_beside_the_path_changes_nothing() -> None:
