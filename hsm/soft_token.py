@@ -5,6 +5,8 @@
 - Whoever reads the folder has the keys: production refuses it by `TokenHealth.softhsm`.
 - The module is loaded in a child process: it reads its settings once, from its environment.
 - Only SoftHSM is ever initialised: another module's token may hold somebody's keys.
+- SoftHSM (2.6.1) empties the file that says what the token is and writes it anew, at every log-in. Whoever is killed between
+  the two leaves no token, and no key can be used any more: a copy lies beside it, and takes its place.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import fcntl
+import logging
 import os
 import secrets
 import subprocess
@@ -36,6 +39,12 @@ SETTINGS = "softhsm2.conf"
 LOCK = "make.lock"
 PROBE_KEY = "probe"
 SERVICE = UUID(int=0)
+OBJECT, WHOLE = (
+    "token.object",
+    "token.whole",
+)  # label, serial number, flags and wrapped key of the token; its copy
+
+log = logging.getLogger(__name__)
 
 
 class NoSoftHsm(Exception):
@@ -62,6 +71,28 @@ def make(
         fcntl.flock(file, fcntl.LOCK_EX)
         if not (folder / key_book.FILE).exists():  # nobody else has made it meanwhile
             _make(folder, label, module or module_path(), uids)
+
+
+def mend(folder: Path) -> None:
+    """For who holds the folder's lock, before the module is loaded: keeps the copy, or puts it back. Raises OSError."""
+    for file in (folder / "tokens").glob(f"*/{OBJECT}"):
+        whole = file.with_name(WHOLE)
+        now, before = file.read_bytes(), whole.read_bytes() if whole.exists() else b""
+        if len(now) < len(before):  # what changes in it, flags and wrapped key, has the same length
+            log.error("SoftHSM's %s was cut off: it is put back as it was", OBJECT)
+            _write(file, before)
+        elif now != before:
+            _write(whole, now)
+
+
+def _write(file: Path, content: bytes) -> None:
+    new = file.with_name(f"{file.name}.new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(content)
+        out.flush()
+        os.fsync(out.fileno())
+    new.replace(file)
+    sync_folder(file.parent)
 
 
 def _make(folder: Path, label: str, module: Path, uids: frozenset[int]) -> None:

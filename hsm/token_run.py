@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hsm import key_book, use_log
+from hsm import key_book, soft_token, use_log
 from hsm.key import KeyUnavailable
 from hsm.key_book import BookDamaged, KeyBook
 from hsm.open_book import OpenBook
@@ -35,7 +35,6 @@ from hsm.use_log import LogUnavailable
 from startup import leave_no_core
 
 LOCK = "lock"
-SOFTHSM_SETTINGS = "softhsm2.conf"  # in the folder of a development token
 LOOK_SECONDS = 1.0
 END_SECONDS = 8.0
 
@@ -78,12 +77,12 @@ def run(how: Run) -> int:
     with only_one(how.folder) as alone:
         if not alone:
             return ANOTHER_RUNS
-        settings = how.folder / SOFTHSM_SETTINGS
-        if settings.exists():
-            os.environ["SOFTHSM2_CONF"] = str(
-                settings
-            )  # the driver reads it from there; nobody else is in here
+        settings = how.folder / soft_token.SETTINGS
         try:
+            if settings.exists():  # a token of development
+                soft_token.mend(how.folder)
+                # The driver reads it from there; nobody else is in here.
+                os.environ["SOFTHSM2_CONF"] = str(settings)
             return asyncio.run(_serve(how))
         except LogUnavailable as wrong:
             log.error("the use log cannot be used, so nothing is signed: %s", wrong)

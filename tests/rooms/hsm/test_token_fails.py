@@ -57,6 +57,23 @@ async def test_a_driver_that_dies_in_the_middle(
     assert len(list(read_uses(token))) == len(orders)
 
 
+async def test_killed_while_softhsm_writes_what_the_token_is(token: Path) -> None:
+    """SoftHSM empties two files and writes them anew at each log-in: `token.object`, `generation`."""
+    for name, left in (("token.object", 0), ("token.object", 100), ("generation", 0)):
+        async with run_token(token) as process:
+            vault = Pkcs11Vault(process.socket)
+            key = await vault.open("seal")
+            order = order_for(key.description)
+            check(key, order, (await key.sign([order]))[0])
+            await vault.close()
+        (file,) = (token / "tokens").glob(f"*/{name}")
+        os.truncate(file, left)
+    async with run_token(token) as process:
+        vault = Pkcs11Vault(process.socket)
+        assert (await vault.probe()).ready
+        await vault.close()
+
+
 async def test_an_order_that_nobody_waits_for_any_more_is_not_served(
     vault: Pkcs11Vault, process: TokenProcess, token: Path
 ) -> None:
