@@ -286,6 +286,7 @@ def build(roof: Roof) -> typer.Typer:
     from commands.operator import add_operator_commands
     from commands.sign import SignFile, sign_file, timestamp_file
     from commands.verify import VerifyWish, verify_files
+    from commands.verify_path import add_verify_path
 
     app = typer.Typer(
         name="antin", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -347,6 +348,7 @@ def build(roof: Roof) -> typer.Typer:
     def doctor(as_json: Annotated[bool, typer.Option("--json")] = False) -> int:
         return asyncio.run(examine(roof, as_json=as_json))
 
+    add_verify_path(app, roof)
     add_operator_commands(app, roof)
     return app
 

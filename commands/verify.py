@@ -31,7 +31,7 @@ from signing.verification.wording import finding_sentence, sentence
 from signing.workshop import Workshop
 
 MAX_CRL = 64 << 20  # bytes
-_PEM = re.compile(rb"-----BEGIN X509 CRL-----(.+?)-----END", re.DOTALL)
+PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----(.+?)-----END", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class VerifyWish:
 
 
 async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> int:
-    policy, (at, source) = _policy(wish.policy), _time(wish.at)
+    policy, (at, source) = _policy(wish.policy), read_time(wish.at)
     crls = tuple(_crl(one) for one in wish.crls)
     async with AsyncExitStack() as stack:
-        trust = await _trust(roof, wish)
+        trust = await trust_of(roof, wish.trust)
         workshop = await stack.enter_async_context(Workshop(workers=min(2, len(files))))
         revocation = None
         if not wish.offline:
@@ -58,7 +58,7 @@ async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> i
         status = stack.enter_context(err.status("")) if err.is_terminal else None
         for number, file in enumerate(files, 1):
             question = Question(
-                name=_name(file), sha256="", trust=trust, policy=policy, at=at, time_source=source,
+                name=shown_name(file), sha256="", trust=trust, policy=policy, at=at, time_source=source,
                 password=wish.password, crls=crls,
             )  # fmt: skip
             if status is not None:
@@ -87,7 +87,7 @@ def _said(report: Report, wish: VerifyWish) -> int:
     return _code(report)
 
 
-def _name(file: Path) -> str:
+def shown_name(file: Path) -> str:
     """As UTF-8, whatever bytes the file system has."""
     return os.fsencode(file).decode("utf-8", "replace")
 
@@ -121,11 +121,11 @@ def _worst(codes: Sequence[int]) -> int:
     return next((one for one in (REFUSED, UNAVAILABLE) if one in codes), DONE)
 
 
-async def _trust(roof: Roof, wish: VerifyWish) -> TrustSnapshot:
-    if wish.trust is None:
+async def trust_of(roof: Roof, named: Sequence[Path] | None) -> TrustSnapshot:
+    if named is None:
         return await roof.trust()
     try:
-        return TrustSnapshot(tuple(anchor for one in wish.trust for anchor in load_anchors(one)))
+        return TrustSnapshot(tuple(anchor for one in named for anchor in load_anchors(one)))
     except CannotLoad as wrong:
         raise typer.BadParameter(
             words(N_("Không đọc được chứng thư tin cậy: %(why)s"), why=str(wrong))
@@ -141,7 +141,7 @@ def _policy(name: str) -> Policy:
         ) from wrong
 
 
-def _time(at: str) -> tuple[datetime, TimeSource]:
+def read_time(at: str) -> tuple[datetime, TimeSource]:
     now = datetime.now(UTC)
     if not at:
         return now, TimeSource.NOW
@@ -161,12 +161,14 @@ def _crl(file: Path) -> bytes:
     """DER of one list, from DER or PEM."""
     try:
         if file.stat().st_size > MAX_CRL:
-            raise typer.BadParameter(words(N_("Tệp CRL %(file)s quá lớn."), file=_name(file)))
+            raise typer.BadParameter(words(N_("Tệp CRL %(file)s quá lớn."), file=shown_name(file)))
         content = file.read_bytes()
-        block = _PEM.search(content)
+        block = PEM_CRL.search(content)
         return Crl(base64.b64decode(b"".join(block[1].split()), validate=True) if block else content).der
     except (OSError, binascii.Error, NotACrl) as wrong:
-        raise typer.BadParameter(words(N_("Không đọc được tệp CRL %(file)s."), file=_name(file))) from wrong
+        raise typer.BadParameter(
+            words(N_("Không đọc được tệp CRL %(file)s."), file=shown_name(file))
+        ) from wrong
 
 
 def _digest(file: Path) -> str:

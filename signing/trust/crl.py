@@ -115,7 +115,7 @@ class Crl:
     def usable(self) -> bool:
         """Nothing critical stands in it that we cannot judge, and what it is for can be read."""
         try:
-            return not self._odd and self.scope is not None and self._entries.all_known()
+            return not self._odd and bool(self.scope) and self._entries.all_known()
         except ODD:
             return False
 
@@ -124,10 +124,13 @@ class Crl:
         return Entries(self.der, self._signed.start)
 
     def entry(self, certificate: Certificate) -> Entry | None:
-        """Of the certificate by this issuer, whoever signed the list (RFC 5280 5.3.3). Raises ValueError and its like."""
-        if self.scope.indirect or self._entries.critical or certificate.serial <= 0:
-            return self._entries.find(certificate.serial, certificate.issuer, self.issuer)
-        return self._entry(certificate.serial) if self.issuer == certificate.issuer else None
+        """Of the certificate by this issuer, whoever signed the list (RFC 5280 5.3.3). Raises NotACrl."""
+        try:
+            if self.scope.indirect or self._entries.critical or certificate.serial <= 0:
+                return self._entries.find(certificate.serial, certificate.issuer, self.issuer)
+            return self._entry(certificate.serial) if self.issuer == certificate.issuer else None
+        except ODD as wrong:
+            raise NotACrl(str(wrong)[:200]) from wrong
 
     def says(self, entry: Entry | None) -> Answer:
         """What an entry of this list means, or that there is none."""

@@ -14,7 +14,7 @@ from signing.trust.certificate import Certificate, NotACertificate, read
 from signing.trust.crl import Crl
 from signing.trust.dsa import is_dsa
 from signing.trust.path import Flaw, NoPath, StandingPath, find_path
-from signing.trust.policies import NOTHING_ASKED, PolicyInputs, check_policies
+from signing.trust.policies import NOTHING_ASKED, PolicyInputs, PolicyRefused, check_policies
 from signing.trust.revocation import MAX_AGE
 from signing.trust.status import Answer, Moment, Status
 from signing.trust.supplied_lists import SuppliedLists, TooManyLists
@@ -90,7 +90,7 @@ def _judged(found: StandingPath, bag: Bag, question: PathQuestion) -> PathVerdic
     path = tuple(read(one) for one in found)
     listed = list(weaknesses(found, question.at))
     weak = tuple(one for _, one in listed)
-    policies = tuple(sorted(check_policies(path, question.policies)))
+    policies = _policies(path, question.policies)
     fatal = [(number, one) for number, one in listed if not is_dsa(path[number].key)]
     if question.lists is not None:
         anchor = question.trust.by_use[Use.SIGNATURES][found[-1]]
@@ -109,6 +109,14 @@ def _judged(found: StandingPath, bag: Bag, question: PathQuestion) -> PathVerdic
         number, worst = fatal[0]
         return PathVerdict(WEAK, path[number].subject_text, worst.what, path, policies, weak)
     return PathVerdict(path=path, policies=policies, weak=weak)
+
+
+def _policies(path: Sequence[Certificate], inputs: PolicyInputs) -> tuple[str, ...]:
+    """Where nobody asks for policies, such as cannot be read are none."""
+    try:
+        return tuple(sorted(check_policies(path, inputs)))
+    except PolicyRefused:
+        return ()
 
 
 def _refused(answer: Answer) -> str:

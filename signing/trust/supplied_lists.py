@@ -16,7 +16,7 @@ from datetime import timedelta
 from signing.trust.anchors import Anchor, TrustSnapshot
 from signing.trust.bag import Bag
 from signing.trust.certificate import MALFORMED, Certificate, read
-from signing.trust.crl import Crl
+from signing.trust.crl import Crl, NotACrl
 from signing.trust.crl_scope import ALL_REASONS, Point, in_scope, points_of
 from signing.trust.dsa import working_keys
 from signing.trust.path import NoPath, find_path
@@ -83,17 +83,25 @@ class SuppliedLists:
             for crl in self._lists(issuer):
                 if crl.scope.attributes_only:
                     continue
-                said = crl.says(crl.entry(place.certificate))
+                said = self._said(crl, place.certificate)
                 lasting = said.status is Status.REVOKED and said.reason != "remove_from_crl"
                 if lasting and self._believed(crl, place, points):
                     return said
         return None
 
+    @staticmethod
+    def _said(crl: Crl, one: Certificate) -> Answer:
+        """What cannot be read tells nothing."""
+        try:
+            return crl.says(crl.entry(one))
+        except NotACrl:
+            return Answer(Status.UNKNOWN, why=Why.MALFORMED)
+
     def _whole(self, place: _Place, points: Sequence[Point]) -> Answer:
         """6.3.3: lists until all reasons are spoken of. What is on hold is so by the newest list of its part."""
         known: set[str] = set()
         parts: set[tuple[str, bytes]] = set()
-        nearest, good = Answer(Status.UNKNOWN, why=Why.NO_ADDRESS), None
+        nearest, good = Answer(Status.UNKNOWN, why=Why.NOT_FOR_THIS), None
         for point, crl in self._asked(place, points):
             part = (crl.issuer, crl.scope_bytes)
             if part in parts:
@@ -127,11 +135,14 @@ class SuppliedLists:
             return answer
         if not self._believed(crl, place, points):
             return replace(answer, status=Status.UNKNOWN, why=Why.BAD_SIGNATURE)
-        entry = crl.entry(one)
-        for delta in self._deltas(crl, place, points):
-            changed = delta.entry(one)
-            if changed is not None:
-                entry = None if changed[1] == "remove_from_crl" else changed
+        try:
+            entry = crl.entry(one)
+            for delta in self._deltas(crl, place, points):
+                changed = delta.entry(one)
+                if changed is not None:
+                    entry = None if changed[1] == "remove_from_crl" else changed
+        except NotACrl:
+            return Answer(Status.UNKNOWN, why=Why.MALFORMED)
         return crl.says(entry)
 
     def _deltas(self, crl: Crl, place: _Place, points: Sequence[Point]) -> list[Crl]:
