@@ -8,9 +8,10 @@ every minute, and says when that is not possible any more: then nothing is signe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -28,6 +29,9 @@ KEY = "audit"
 TOO_LONG = timedelta(minutes=5)  # that a record is covered by no checkpoint
 BELIEVED_FOR = timedelta(seconds=2)
 CATCHES_UP_WITHIN = 10.0  # seconds that one signature waits for it
+ANSWERS_WITHIN = (
+    5.0  # seconds that whoever looks waits for the second place: a folder of the network may hang
+)
 
 AWAY = (OSError, Forked, NoSuchKey)
 
@@ -53,6 +57,7 @@ class LogKeeper:
         self._sequencer = Sequencer(db, store, clock, sign=self._sign, elsewhere=place)
         self._up_to_date: datetime | None = None
         self._catching_up: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
 
     async def sequence(self) -> None:
         """Numbers what was recorded, and tells the second place how far the log is. Raises DatabaseUnavailable,
@@ -98,8 +103,7 @@ class LogKeeper:
             return [Problem("log-not-writable", str(why))]
         found = []
         try:
-            await asyncio.to_thread(self._place.writable)
-            await self._sequencer.look()
+            await self._look_for_once()
         except Forked as why:
             found.append(Problem("log-forked", str(why)))
         except OSError as why:
@@ -116,10 +120,7 @@ class LogKeeper:
 
     async def _catch_up_for_once(self) -> None:
         """One for all that wait. It goes on beside whoever has waited long enough."""
-        if self._catching_up is None or self._catching_up.done():
-            self._catching_up = asyncio.create_task(self.catch_up(), name="audit trail")
-            self._catching_up.add_done_callback(lambda task: task.cancelled() or task.exception())
-        task = self._catching_up
+        task = self._catching_up = _running(self._catching_up, self.catch_up)
         done, _ = await asyncio.wait({task}, timeout=CATCHES_UP_WITHIN)
         if not done:
             raise LogBehind("it is catching up")
@@ -127,6 +128,19 @@ class LogKeeper:
             task.result()
         except AWAY as why:
             raise LogBehind(f"{type(why).__name__}: {why}") from why
+
+    async def _look_for_once(self) -> None:
+        """One for all that ask: each would keep a thread for as long as the place hangs. Raises OSError, Forked,
+        DatabaseUnavailable."""
+        task = self._looking = _running(self._looking, self._look)
+        done, _ = await asyncio.wait({task}, timeout=ANSWERS_WITHIN)
+        if not done:
+            raise OSError(f"no answer within {ANSWERS_WITHIN:.0f} s")
+        task.result()
+
+    async def _look(self) -> None:
+        await asyncio.to_thread(self._place.writable)
+        await self._sequencer.look()
 
     async def _write_nothing(self) -> None:
         """As an intent's record is written, and undone; and something that is written and changes nothing, as a full
@@ -164,6 +178,17 @@ class LogKeeper:
         if not isinstance(result, Signed):
             raise KeyUnavailable(KEY, why=str(result))
         return result.signature
+
+
+def _running(
+    before: asyncio.Task[None] | None, work: Callable[[], Coroutine[Any, Any, None]]
+) -> asyncio.Task[None]:
+    """What is under way, else begun anew. Whether anybody waits for its end or not, it is heard."""
+    if before is not None and not before.done():
+        return before
+    task = asyncio.create_task(work(), name="audit trail")
+    task.add_done_callback(lambda task: task.cancelled() or task.exception())
+    return task
 
 
 class _Undone(Exception):

@@ -231,7 +231,9 @@ def oldest_uncovered(session: Door) -> datetime | None:
     if known is not None:
         generation, last = known
         size = last.size if last is not None else 0
-        ids += session.scalars(select(row.id).where(row.generation == generation, row.number == size))
+        # The first of a generation is that it was opened: it may be younger than what is numbered after it.
+        first = (size, size + 1)
+        ids += session.scalars(select(row.id).where(row.generation == generation, row.number.in_(first)))
     return min(map(time_of, ids), default=None)
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
+import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 import pikepdf
@@ -15,13 +20,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import text
 
+from documents import log_keeper
 from documents.document import DocumentState, RequestState
+from documents.log_keeper import LogBehind
 from documents.signer_check import CertificateRefused
 from hsm.use_log import read_uses
 from signing.profile import Level
 from signing.timestamping.clock import ClockUnsure
 from signing.verification.report import Report, Verdict
 from storage.database import WHOLE_SERVICE, DatabaseUnavailable
+from tests.faults import Fault, failing_disk
 from tests.house import CHAIRMAN_KEY, House
 
 
@@ -195,3 +203,43 @@ async def test_a_clock_that_jumped_stops_signing(house: House) -> None:
     finally:
         house.clock.jump(-timedelta(minutes=10))
     assert uses_of(house, request) == 0
+
+
+class Hanging(Fault):
+    """Whoever writes waits until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.over = threading.Event()
+
+    def run(self, call: str, really: Callable[[], Any], error: Callable[[], Exception]) -> Any:
+        self.met = call
+        self.over.wait(60)
+        return really()
+
+
+async def test_a_second_place_that_hangs_holds_up_nothing_but_signing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4: for a moment nobody notices; then nothing is signed, and everybody is told at once instead of waiting."""
+    for name in ("CATCHES_UP_WITHIN", "ANSWERS_WITHIN"):
+        monkeypatch.setattr(log_keeper, name, 0.1)
+    caller, request, hanging = house.world.chairman.caller, house.id(), Hanging()
+    first, second = [(await house.upload(caller)).id for _ in range(2)]
+    with failing_disk(house.settings.checkpoints, lambda: hanging):
+        assert (await house.sign(caller, first, CHAIRMAN_KEY)).state is RequestState.DONE
+        house.clock.move(timedelta(minutes=6))
+        with pytest.raises(LogBehind):
+            await house.sign(caller, second, CHAIRMAN_KEY, request=request)
+        assert hanging.met
+        assert (await verified(house, first)).verdict is Verdict.VALID
+        assert uses_of(house, request) == 0
+        async with asyncio.timeout(50):
+            for _ in range((os.cpu_count() or 1) + 5):  # one more than the loop has threads
+                told = {(one.code, one.stops) for one in await house.opened.watch.troubles()}
+        hanging.over.set()
+    assert told >= {("checkpoint-place-away", False), ("log-behind", True)}
+    await house.opened.sweeping.take_up()
+    assert (await house.rooms.documents.request(caller, request)).state is RequestState.DONE
+    assert uses_of(house, request) == 1
+    await house.check()
