@@ -86,7 +86,7 @@ END
 }
 
 # Sets ANTIN_MINIO to an S3 server for the tests: from the PATH, or built once from its Go module at a fixed version.
-minio() {
+minio_server() {
     version=v0.0.0-20250907161309-07c3a429bfed
     built="${XDG_CACHE_HOME:-$HOME/.cache}/antin/minio-$version"
     ANTIN_MINIO=${ANTIN_MINIO:-$(command -v minio || echo "$built")}
