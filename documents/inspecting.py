@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 6_000_000
 LONGEST_SIDE = 4000
+MOST_PHOTO_PIXELS, PHOTO_SIDE = 120_000_000, 2400  # the camera of a good phone; enough for a code on a page
+MOST_CODES, LONGEST_CODE = 8, 500
 # What the libraries raise for pages of no size, of infinite size and the like, their own errors among them.
 ODD = (RuntimeError, ValueError, OverflowError, ZeroDivisionError, TypeError, OSError)
 
@@ -75,6 +77,24 @@ def render_page(path: Path, page: int, width: int, password: str | None = None) 
         out = io.BytesIO()
         picture.convert("RGB").quantize(128).save(out, "PNG", optimize=False, compress_level=6)
         return out.getvalue()
+
+
+def read_codes(path: Path) -> list[str]:
+    """What the QR codes in a photo say, those that are text. Raises Unreadable for what is no photo."""
+    import zxingcpp
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as opened:
+            if opened.width * opened.height > MOST_PHOTO_PIXELS:
+                raise Unreadable("too many pixels")
+            opened.draft("L", (PHOTO_SIDE, PHOTO_SIDE))  # a JPEG is made smaller while it is read
+            photo = opened.convert("L")
+        photo.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+        found = zxingcpp.read_barcodes(photo, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
+    except (Image.DecompressionBombError, SyntaxError, *ODD) as why:
+        raise Unreadable(str(why)[:200]) from why
+    return [one.text[:LONGEST_CODE] for one in found[:MOST_CODES]]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from documents.document import Document, Documents
-from documents.inspecting import NeedsPassword, Unreadable, page_size, render_page
+from documents.inspecting import NeedsPassword, Unreadable, page_size, read_codes, render_page
 from documents.office import Caller
 from signing.workshop import Workshop, WorkshopFailed
 from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
@@ -66,6 +66,11 @@ class Previews:
         """PNG, without the cache. Raises PreviewUnavailable."""
         picture: bytes = await self._look(self._workshop.run_beside, render_page, path, page, _rounded(width))
         return picture
+
+    async def read_codes(self, photo: Path) -> list[str]:
+        """What the QR codes in a photo (JPEG, PNG) say. Raises PreviewUnavailable."""
+        said: list[str] = await self._look(self._workshop.run_beside, read_codes, photo)
+        return said
 
     async def _look(
         self, run: Callable[..., Awaitable[Any]], function: Callable[..., Any], *args: Any

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import delete
@@ -27,6 +30,7 @@ from storage.schema import SERVICE, VerificationRow
 from storage.store import NotKept, ObjectStore, WorkingName
 
 ANSWER_LASTS = timedelta(minutes=15)
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,44 @@ class Verifying:
         except (NotKept, PreviewUnavailable):
             return None
 
+    @asynccontextmanager
+    async def signed_revision(self, token: str, number: int) -> AsyncIterator[Path]:
+        """The brought file as it was when its signature `number` (from 0) was made (C3). Raises NotKept, also where
+        these are not the bytes that were judged."""
+        row = await self._row(token)
+        signatures = report_from_stored(row.report).signatures if row is not None else ()
+        one = signatures[number] if 0 <= number < len(signatures) else None
+        if row is None or one is None or one.signed_size is None or one.signed_revision is None:
+            raise NotKept("no such revision")
+        file = self.store.scratch() / f"{uuid7(self.clock())}.revision"
+        try:
+            async with self.store.working.fetch(WorkingName(SERVICE, row.working)) as path:
+                with disk_faults():
+                    digest = await asyncio.to_thread(_copy_head, path, file, one.signed_size)
+            if digest != one.signed_revision:
+                raise NotKept("other bytes than those that were judged")
+            yield file
+        finally:
+            file.unlink(missing_ok=True)
+
+    async def signed_page(self, token: str, number: int, page: int, *, width: int = 480) -> bytes | None:
+        """PNG of a page of that revision."""
+        try:
+            async with self.signed_revision(token, number) as path:
+                return await self.previews.render(path, page, width=width)
+        except (NotKept, PreviewUnavailable):
+            return None
+
+    async def codes_in_photo(self, chunks: AsyncIterator[bytes]) -> list[str]:
+        """What the QR codes in a photo say; nothing of it is left. Raises intake.NotAccepted, PreviewUnavailable."""
+        file = self.store.scratch() / f"{uuid7(self.clock())}.photo"
+        try:
+            with disk_faults():
+                await land(chunks, file, limit=self.limit, declared=None)
+            return await self.previews.read_codes(file)
+        finally:
+            file.unlink(missing_ok=True)
+
     async def verify_kept(self, caller: Caller, document: UUID, ordinal: int | None = None) -> Report:
         """Judges a rendition of the caller's agency. Raises NoSuchDocument, StoreUnavailable, Damaged."""
         found = await self.documents.get(caller, document)
@@ -148,6 +190,17 @@ class Verifying:
             return row
 
         return await self.db.read(SERVICE, work)
+
+
+def _copy_head(source: Path, out: Path, size: int) -> str:
+    """The first `size` bytes of a file; their SHA-256."""
+    digest = hashlib.sha256()
+    with source.open("rb") as opened, out.open("xb") as copied:
+        while size > 0 and (piece := opened.read(min(CHUNK, size))):
+            digest.update(piece)
+            copied.write(piece)
+            size -= len(piece)
+    return digest.hexdigest()
 
 
 def _hash(token: str) -> bytes:

@@ -77,10 +77,11 @@ class Template:
     _algorithm: bytes  # signature algorithm
     _largest: int  # bytes of the largest signature
 
-    def to_sign(self, digest: bytes) -> bytes:
-        """The DER SET OF signed attributes over a document with this digest: the bytes that the key signs."""
+    def to_sign(self, digest: bytes, *more: bytes) -> bytes:
+        """The DER SET OF signed attributes over a document with this digest: the bytes that the key signs. `more`:
+        further attributes, which a PAdES signature has none of (S1)."""
         message_digest = der(SEQUENCE, _MESSAGE_DIGEST, der(SET, der(OCTETS, digest)))
-        return set_of([message_digest, *self._attributes])
+        return set_of([message_digest, *self._attributes, *more])
 
     def signed_data(self, to_sign: bytes, signature: bytes, timestamp: bytes | None = None) -> bytes:
         """DER ContentInfo. `timestamp`: DER time-stamp token over the signature's value, made an unsigned attribute."""

@@ -35,6 +35,7 @@ Say = Callable[..., str]
 VALID = Label(N_("Hợp lệ"), "good", "check")
 INVALID = Label(N_("Không hợp lệ"), "bad", "cross")
 UNDECIDED = Label(N_("Chưa kết luận được"), "unsure", "question")
+UNREADABLE = Label(N_("Chưa kết luận được: không đọc được tệp"), "unsure", "question")
 RECALLED = Label(N_("Đã thu hồi / Đã thay thế"), "bad", "back")
 NO_SIGNATURE = Label(N_("Không có chữ ký"), "none", "circle")
 
@@ -50,7 +51,7 @@ VERDICTS = {
     Verdict.INVALID: INVALID,
     Verdict.INDETERMINATE: UNDECIDED,
     Verdict.NO_SIGNATURE: NO_SIGNATURE,
-    Verdict.UNREADABLE: UNDECIDED,
+    Verdict.UNREADABLE: UNREADABLE,
 }
 INDICATIONS = {
     Indication.TOTAL_PASSED: VALID,

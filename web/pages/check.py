@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,21 +18,18 @@ from catalogue import N_, say
 from documents.codes import Codes
 from documents.document import Disclosure
 from documents.intake import NotAccepted
+from documents.preview import PreviewUnavailable
 from documents.results import PublicResult
-from documents.verify_document import Brought
+from documents.rooms import Rooms
 from signing.shown_time import day
-from signing.verification.advice import told
-from signing.verification.report import Verdict, to_json
 from web.admission import client_address
 from web.api.asking import porter_of
 from web.api.files import FileAnswer
 from web.api.uploads import PDF
 from web.bad_request import BadRequest, Fault
-from web.disposition import attachment
 from web.identity import language
 from web.limits import neighbourhood
 from web.multipart import read_form
-from web.pages import words
 from web.pages.answer import FIVE_ANSWERS, answer
 from web.pages.pictures import png, width_of
 from web.pages.refused import sentence_of
@@ -43,6 +39,13 @@ from web.pages.visitor import Anybody, House, PageRoute, drain, read_fields, see
 
 COMPARE = N_("So với bản trên tay bạn")
 NO_FILE = N_("Hãy chọn một tệp PDF.")
+NO_PHOTO = N_("Không đọc được ảnh. Hãy chọn một ảnh JPEG hoặc PNG.")
+NOTHING_SEEN = N_(
+    "Không thấy ô vuông QR trong ảnh. Hãy chụp gần hơn, đủ sáng, cả bốn góc của ô vuông; hoặc gõ mã in cạnh đó."
+)
+ELSEWHERE = N_(
+    "Ô vuông QR trong ảnh không dẫn tới trang này. Hãy so địa chỉ in cạnh ô vuông với địa chỉ chính thức ở cuối trang."
+)
 MISTYPED = N_("Mã này thiếu hoặc sai một chữ. Hãy xem lại từng nhóm bốn chữ và số.")
 NOT_PRINTED = N_(
     "Điều bạn gõ không giống trên văn bản. Hãy gõ đúng họ tên người ký, có dấu, như in trên giấy."
@@ -59,14 +62,6 @@ UNKNOWN = {
         N_("Nếu có tệp PDF, hãy kiểm tra bằng tệp; hoặc hỏi cơ quan ban hành."),
     ),
 }
-GONE = {
-    "heading": N_("Kết quả này đã tự xóa"),
-    "sentences": (
-        N_("Tệp bạn đưa lên và kết quả kiểm tra chỉ được giữ 15 phút, để không ai khác xem được."),
-    ),
-    "todo": (N_("Hãy đưa tệp lên lần nữa nếu cần xem lại."),),
-}
-
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
@@ -89,7 +84,38 @@ async def by_code(request: Request, caller: Anybody) -> Response:
     return see(f"/v/{Codes.spaced(code)}")
 
 
+@router.post("/v/anh")
+async def by_photo(request: Request, caller: Anybody, rooms: House) -> Response:
+    """A photo of the paper: the QR code on it leads to the answer, if it is one of ours."""
+    form = await read_form(request)
+    if form.file is None or not form.file_name:
+        if form.file is not None:
+            await drain(form.file)
+        return _ask(request, errors={"photo": say(NO_PHOTO, language(request))}, status=422)
+    try:
+        async with porter_of(request).verifying.one(neighbourhood(client_address(request.scope))):
+            said = await rooms.verifying.codes_in_photo(form.file)
+    except NotAccepted as refused:
+        await drain(form.file)
+        why, status = sentence_of(refused, language(request))
+        return _ask(request, errors={"photo": why}, status=status)
+    except PreviewUnavailable:
+        return _ask(request, errors={"photo": say(NO_PHOTO, language(request))}, status=422)
+    code = next((found for one in said if (found := _our_code(rooms, one)) is not None), None)
+    if code is None:
+        wrong = say(ELSEWHERE if said else NOTHING_SEEN, language(request))
+        return _ask(request, errors={"photo": wrong}, status=422)
+    return see(f"/v/{Codes.spaced(code)}")
+
+
+def _our_code(rooms: Rooms, said: str) -> str | None:
+    """Of an address of ours, or of a code by itself; an address of somebody else is never followed."""
+    ours = f"{rooms.address}/v/"
+    return Codes.read(said.removeprefix(ours)) if said.startswith(ours) or "/" not in said else None
+
+
 @router.get("/v/tep")
+@router.get("/v/anh")
 async def nothing_brought() -> Response:
     """Where the language was switched after a file was refused."""
     return see("/v")
@@ -112,57 +138,6 @@ async def by_file(request: Request, caller: Anybody, rooms: House) -> Response:
     return see(f"/v/tep/{brought.token}")
 
 
-# -- the answer to a file
-
-
-@router.get("/v/tep/{token}")
-async def file_answer(request: Request, token: str, caller: Anybody, rooms: House) -> Response:
-    brought = await rooms.verifying.brought(token)
-    if brought is None:
-        return _nothing(request, GONE, status=410)
-    ours = brought.ours
-    # Our name stands in the sentence only where the file is ours to the last byte: a stranger's signature may follow.
-    issuer = ours.agency_name if ours and ours.document.sha256 == brought.sha256 else None
-    address = f"/v/tep/{token}"
-    return page(
-        request,
-        "pages/verdict.html",
-        answer=answer(brought.report, _say(request), issuer=issuer),
-        held=_held_by_bringer(brought, language(request)),
-        held_as=COMPARE if ours else N_("Tệp bạn đưa lên"),
-        # Where nothing could be read there is nothing to draw.
-        picture=None if brought.report.verdict is Verdict.UNREADABLE else f"{address}/trang/1.png",
-        downloads=[(f"{address}/bao-cao.json", N_("Tải báo cáo kiểm tra (JSON)"))],
-        back=None,
-        until=brought.expires_at,
-        reveal=None,
-    )
-
-
-@router.get("/v/tep/{token}/trang/{name}")
-async def file_picture(request: Request, token: str, name: str, rooms: House) -> Response:
-    number = name.removesuffix(".png")
-    wanted = int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 0
-    found = await rooms.verifying.brought_page(token, wanted, width=width_of(request))
-    if found is None:
-        raise BadRequest(Fault.NOT_FOUND)
-    return png(found, stored=False)
-
-
-@router.get("/v/tep/{token}/bao-cao.json")
-async def file_report(request: Request, token: str, rooms: House) -> Response:
-    brought = await rooms.verifying.brought(token)
-    if brought is None:
-        raise BadRequest(Fault.NOT_FOUND)
-    spoken = _say(request)
-    plain = to_json(brought.report, say=lambda one: told(one, spoken))
-    return Response(
-        json.dumps(plain, ensure_ascii=False, indent=1).encode(),
-        media_type="application/json",
-        headers={"Content-Disposition": attachment("bao-cao-kiem-tra.json")},
-    )
-
-
 # -- the answer to a code; its path is for ever
 
 
@@ -183,7 +158,7 @@ async def show_more(request: Request, code: str, caller: Anybody, rooms: House) 
         return await _by_code(request, code, result, errors={"printed": say(NOT_PRINTED, language(request))})
     if result is None:
         rates.failure(address)
-        return _nothing(request, UNKNOWN, status=404)
+        return nothing(request, UNKNOWN, status=404)
     return see(f"/v/{Codes.spaced(Codes.read(code) or '')}?xem={reveal_token(rooms, result)}")
 
 
@@ -211,7 +186,7 @@ async def _by_code(
     request: Request, code: str, result: PublicResult | None, *, errors: Mapping[str, str] | None = None
 ) -> Response:
     if result is None:
-        return _nothing(request, UNKNOWN, status=404)
+        return nothing(request, UNKNOWN, status=404)
     rooms = request.app.state.rooms
     all_of_it = may_see(request, rooms, result)
     document = result.document
@@ -227,29 +202,19 @@ async def _by_code(
         request,
         "pages/verdict.html",
         status=422 if errors else 200,
-        answer=answer(result.report, _say(request), issuer=result.agency_name, revealing=all_of_it),
+        answer=answer(result.report, saying(request), issuer=result.agency_name, revealing=all_of_it),
         held=held,
         held_as=COMPARE,
         picture=picture if all_of_it and document.pages else None,
         downloads=[(f"/v/{spaced}/tep", N_("Tải bản điện tử"))]
         if result.disclosure is Disclosure.PUBLIC
         else [],
+        issued=None,
+        signed_as={},
         back=None,
         until=None,
         reveal=None if all_of_it else {"action": f"/v/{spaced}", "errors": errors or {}},
     )
-
-
-def _held_by_bringer(brought: Brought, spoken: str) -> list[tuple[str, str | None]]:
-    ours = brought.ours
-    if ours is None:
-        return [(N_("Tệp"), brought.name), (N_("Độ lớn"), words.size(brought.size, spoken))]
-    return [
-        (N_("Số, ký hiệu"), ours.document.number),
-        (N_("Cơ quan"), ours.document.issuer or ours.agency_name),
-        (N_("Trích yếu"), ours.document.subject),
-        (N_("Tệp"), brought.name),
-    ]
 
 
 def _ask(
@@ -267,7 +232,7 @@ def _ask(
     )
 
 
-def _nothing(request: Request, told: Mapping[str, Any], *, status: int) -> Response:
+def nothing(request: Request, told: Mapping[str, Any], *, status: int) -> Response:
     spoken = language(request)
     return page(
         request,
@@ -279,6 +244,6 @@ def _nothing(request: Request, told: Mapping[str, Any], *, status: int) -> Respo
     )
 
 
-def _say(request: Request) -> Any:
+def saying(request: Request) -> Any:
     spoken = language(request)
     return lambda sentence, **data: say(sentence, spoken, **data)

@@ -97,6 +97,8 @@ async def check(request: Request, found: Found, caller: Official, rooms: House) 
         held_as=N_("Văn bản được kiểm tra"),
         picture=f"{address}/trang/1.png?rong=480&v={found.version}" if found.pages else None,
         downloads=[(f"{address}/tep", N_("Tải tệp về"))],
+        issued=None,
+        signed_as={},
         back=(address, N_("Về văn bản")),
         until=None,
         reveal=None,
