@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
 from signing.trust.certificate import Certificate, read
+from signing.trust.dsa import is_dsa
 from signing.trust.signature import BadSignature, Scheme, load_key, scheme_of
 
 
@@ -77,7 +78,7 @@ def weak_key(key: bytes, at: datetime) -> Weakness | None:
     try:
         loaded = load_key(key)
     except BadSignature:
-        return Weakness("an unknown kind of key", ALWAYS_WEAK)
+        return Weakness("DSA" if is_dsa(key) else "an unknown kind of key", ALWAYS_WEAK)
     if isinstance(loaded, rsa.RSAPublicKey):
         return _short(f"RSA-{loaded.key_size}", RSA, loaded.key_size, at)
     if isinstance(loaded, ec.EllipticCurvePublicKey):
