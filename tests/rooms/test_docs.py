@@ -40,3 +40,14 @@ def test_every_decision_is_in_the_index() -> None:
     index = (folder / "README.md").read_text()
     for page in folder.glob("*.md"):
         assert page.name == "README.md" or f"]({page.name})" in index, page.name
+
+
+def test_what_proves_a_promise_is_there() -> None:
+    files = [one for folder in ("tests", "storage") for one in (TOP / folder).rglob("*.py")]
+    paths = [f"/{one.relative_to(TOP)}" for one in files]
+    written = "".join(one.read_text() for one in files)
+    for page in (TOP / "docs").glob("reliability*.md"):
+        for name in re.findall(r"`((?:\w+/)*test_\w+\.py|\w+(?:/\w+)+\.py)`", page.read_text()):
+            assert any(one.endswith(f"/{name}") for one in paths), (page.name, name)
+        for name in re.findall(r"`(test_\w+)`", page.read_text()):
+            assert f"def {name}(" in written, (page.name, name)
