@@ -1,0 +1,24 @@
+"""The service is killed at random moments and at points of the story, alone and with whatever it started, while clients sign:
+each request is signed once, each caller who asks again has its document, and the token did what its log says."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests import counted, kills
+
+KILLS = 8  # a thousand: `python -m tests.kills`, docs/reliability.md
+LEASES_ARE_OVER = timedelta(minutes=2)
+
+
+@pytest.mark.parametrize("shape", counted.SHAPES)
+async def test_exactly_once(shape: str, tmp_path: Path) -> None:
+    async with counted.ground(shape, tmp_path) as ground:
+        outcome = await kills.run(ground, kills=KILLS, seed=7, every=0.5, most=10, skip=LEASES_ARE_OVER)
+    told = outcome.told()
+    assert told["kills"] >= KILLS
+    assert told["callers answered"] == sum(one.patient for one in outcome.stories) > KILLS, told
+    assert told["C_SignInit"] <= told["lines of the use log"], told
