@@ -16,7 +16,6 @@ import asyncio
 import json
 import os
 import random
-import select
 import shutil
 import signal
 import statistics
@@ -270,10 +269,12 @@ async def gone(pid: int) -> None:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
+    over, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(handle, over.set)
     try:
-        while not select.select([handle], [], [], 0)[0]:
-            await asyncio.sleep(0.01)
+        await over.wait()
     finally:
+        loop.remove_reader(handle)
         os.close(handle)
 
 
