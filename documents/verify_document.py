@@ -76,6 +76,18 @@ class Verifying:
         finally:
             file.unlink(missing_ok=True)
 
+    async def judge_empty(self, name: str) -> Report:
+        """A file of no bytes."""
+        file = self.store.scratch() / f"{uuid7(self.clock())}.brought"
+        try:
+            with disk_faults():
+                file.touch()
+            return await self.judging.of_stranger(
+                file, name=clean_name(name), sha256=hashlib.sha256().hexdigest()
+            )
+        finally:
+            file.unlink(missing_ok=True)
+
     async def bring(self, chunks: AsyncIterator[bytes], *, name: str, declared_size: int | None) -> Brought:
         """Judges, and keeps file and answer for ANSWER_LASTS. Raises intake.NotAccepted, StoreUnavailable."""
         now = self.clock()

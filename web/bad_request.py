@@ -31,6 +31,7 @@ class Fault(StrEnum):
     TOO_MANY_OF_YOURS = "too-many-of-yours"
     TOO_MANY_AT_ONCE = "too-many-at-once"
     NO_AUTHORITY = "no-authority"
+    NO_REPORT_KEY = "no-report-key"
 
 
 class BadRequest(Exception):

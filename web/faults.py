@@ -63,6 +63,11 @@ FAULTS: dict[Fault, Problem] = dict(
             Fault.NO_AUTHORITY, 404, N_("Không có ở đây"), N_("Dịch vụ này không tự cấp dấu thời gian."),
             N_("Hãy dùng tổ chức cấp dấu thời gian mà người quản trị đã chọn."),
         ),
+        _line(
+            Fault.NO_REPORT_KEY, 406, N_("Không có ở đây"),
+            N_("Dịch vụ này không có khóa để ký báo cáo, hoặc khóa ấy đang vắng."),
+            N_("Hãy yêu cầu báo cáo không kèm chữ ký: application/xml."),
+        ),
         (
             Fault.TOO_SLOW,
             Problem(

@@ -1,13 +1,14 @@
-"""Form data with one file (RFC 7578): this file streams it, so that nothing is whole in memory or in a temporary file.
+"""Form data with a file (RFC 7578): this file streams it, so that nothing is whole in memory or in a temporary file.
 
-- Fields come before the file, as browsers send them in the order of the form; what follows the file is refused.
-- Fields, headers and the file are limited each; a form that breaks off, or two files, is refused.
+- Fields come before the file, as browsers send them in the order of the form; what follows the file is refused, but for
+  further files where many are asked for.
+- Fields, headers and files are limited each; a form that breaks off is refused.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +20,7 @@ from web import disposition
 from web.bad_request import BadRequest, Fault
 
 MOST_FIELDS = 32
+MOST_FILES = 100
 LARGEST_FIELD = 8 * 1024  # bytes
 MOST_PART_HEADERS = 8
 LARGEST_PART_HEADER = 2 * 1024
@@ -37,9 +39,22 @@ class Form:
     file: AsyncIterator[bytes] | None = None
 
 
-async def read_form(request: Request) -> Form:
-    """Raises BadRequest. `file` raises it too, for what is wrong behind the place where it stands."""
-    return await _Reader(request).read()
+class NextFile(bytes):
+    """Stands among the chunks where another file begins; as bytes, its name with an end."""
+
+    @staticmethod
+    def named(name: str) -> NextFile:
+        return NextFile(b"\0" + name.encode("utf-8", "replace") + b"\0")
+
+    @property
+    def name(self) -> str:
+        return self[1:-1].decode()
+
+
+async def read_form(request: Request, *, many: bool = False) -> Form:
+    """Raises BadRequest. `file` raises it too, for what is wrong behind the place where it stands. With `many` it gives
+    the bytes of all files, a NextFile before those of each but the first."""
+    return await _Reader(request, many=many).read()
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -58,7 +73,8 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class _Reader:
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, many: bool) -> None:
+        self._many = many
         self._chunks = request.stream().__aiter__()
         self._events: deque[Event] = deque()
         self._over, self._after = False, 0
@@ -83,19 +99,23 @@ class _Reader:
         while (event := await self._next()) != "over":
             if event != "begin":
                 raise BadRequest(Fault.BAD_FORM)
-            headers = await self._headers()
-            kind, parameters = disposition.read(headers.get("content-disposition", ""), extended=False)
-            name = parameters.get("name")
-            if kind != "form-data" or name is None:
-                raise BadRequest(Fault.BAD_FORM)
+            name, parameters, media_type = await self._part()
             if "filename" in parameters:
-                form.file_name, form.media_type = parameters["filename"], headers.get("content-type", "")
+                form.file_name, form.media_type = parameters["filename"], media_type
                 form.file = self._file()
                 return form
             if name in form.fields or len(form.fields) >= MOST_FIELDS:
                 raise BadRequest(Fault.TOO_MANY_FIELDS)
             form.fields[name] = await self._field()
         return form
+
+    async def _part(self) -> tuple[str, Mapping[str, str], str]:
+        """A part's name, what else its disposition says, and its media type."""
+        headers = await self._headers()
+        kind, parameters = disposition.read(headers.get("content-disposition", ""), extended=False)
+        if kind != "form-data" or "name" not in parameters:
+            raise BadRequest(Fault.BAD_FORM)
+        return parameters["name"], parameters, headers.get("content-type", "")
 
     async def _headers(self) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -129,10 +149,19 @@ class _Reader:
             raise BadRequest(Fault.BAD_FORM) from wrong
 
     async def _file(self) -> AsyncIterator[bytes]:
-        while (event := await self._next()) == "data":
-            yield self._data
-        if event != "end" or await self._next() != "over":
-            raise BadRequest(Fault.BAD_FORM)
+        for number in range(1, MOST_FILES + 2):
+            while (event := await self._next()) == "data":
+                yield self._data
+            if event != "end":
+                raise BadRequest(Fault.BAD_FORM)
+            if (event := await self._next()) == "over":
+                break
+            if event != "begin" or not self._many:
+                raise BadRequest(Fault.BAD_FORM)
+            _, parameters, _ = await self._part()
+            if "filename" not in parameters or number == MOST_FILES:
+                raise BadRequest(Fault.TOO_MANY_FIELDS)
+            yield NextFile.named(parameters["filename"])
         while await self._feed():
             continue
 

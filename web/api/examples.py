@@ -130,6 +130,40 @@ REPORT: dict[str, Any] = {
         }
     ],
 }
+REPORTS: dict[str, Any] = {
+    "verifications": [REPORT, REPORT | {"file": "thu-moi.pdf", "verdict": "NO_SIGNATURE"}]
+}
+SIVA: dict[str, Any] = {
+    "validationReport": {
+        "validationConclusion": {
+            "policy": {"policyName": "vn-official", "policyDescription": f"SHA-256 {SHA256}"},
+            "validationTime": "2026-11-24T03:25:00Z",
+            "signaturesCount": 1,
+            "validSignaturesCount": 1,
+            "validationLevel": "ARCHIVAL_DATA",
+            "validatedDocument": {
+                "filename": "quyet-dinh-15.pdf",
+                "fileHash": "WwwvbB2PD3o=",
+                "hashAlgo": "SHA256",
+            },
+            "validationWarnings": [],
+            "verdict": "VALID",
+            "signatures": [
+                {
+                    "id": "S1",
+                    "signatureFormat": "PAdES_BASELINE_T",
+                    "signedBy": "Nguyễn Văn A",
+                    "indication": "TOTAL-PASSED",
+                    "subIndication": "",
+                    "errors": [],
+                    "warnings": [],
+                    "claimedSigningTime": "2026-11-24T03:20:12Z",
+                    "info": {"bestSignatureTime": "2026-11-24T03:20:12Z"},
+                }
+            ],
+        }
+    }
+}
 PROBLEM: dict[str, Any] = {
     "type": "/problems/not-a-pdf",
     "title": "Không nhận tệp này",
@@ -162,3 +196,4 @@ PREPARE_WISH: dict[str, Any] = {
 }
 COMPLETION: dict[str, Any] = {"signature": "MEUCIQDc5d1V1bYyqf1fP6lQk7qH1yVh2c3JwQ4bO4m8vE0mJwIgQ1pKx0kC3g=="}
 KEPT_QUESTION: dict[str, Any] = {"document": DOCUMENT_ID, "rendition": 2}
+CODE_QUESTION: dict[str, Any] = {"code": "K7MQ-2XRA-9TPC-4WHD-6ZNE"}

@@ -119,5 +119,6 @@ def takes_upload(fields: dict[str, Any], *, kept: bool = False) -> dict[str, Any
     }
     if kept:
         schema = KeptQuestion.model_json_schema()
-        content["application/json"] = {"schema": schema, "example": examples.KEPT_QUESTION}
+        asked = {"kept": {"value": examples.KEPT_QUESTION}, "code": {"value": examples.CODE_QUESTION}}
+        content["application/json"] = {"schema": schema, "examples": asked}
     return {"required": True, "content": content}

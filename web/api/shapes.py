@@ -23,6 +23,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    model_validator,
 )
 
 from documents.document import (
@@ -173,10 +174,21 @@ class BroughtQuestion(Shape):
 
 
 class KeptQuestion(Shape):
-    """Verify a rendition of a kept document; the newest without `rendition`."""
+    """Verify a rendition of a kept document, the newest without `rendition`; or what a verification code stands for."""
 
-    document: UUID
+    document: UUID | None = None
     rendition: int | None = Field(None, ge=1, le=1_000_000)
+    code: Annotated[str, StringConstraints(max_length=100)] | None = Field(
+        None, description="As it is printed; spaces, hyphens and case do not count"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> KeptQuestion:
+        if (self.document is None) == (self.code is None) or (
+            self.code is not None and self.rendition is not None
+        ):
+            raise ValueError("either a document, or a code")
+        return self
 
 
 # -- answers
@@ -306,6 +318,12 @@ class ReportShape(BaseModel):
     trust: dict[str, Any]
     findings: list[dict[str, Any]]
     signatures: list[dict[str, Any]]
+
+
+class ReportList(Shape):
+    """Of many files: a report for each, in their order."""
+
+    verifications: list[ReportShape]
 
 
 class ProblemShape(BaseModel):

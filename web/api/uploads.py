@@ -34,10 +34,10 @@ class Upload:
         return "\0".join(f"{name}={value}" for name, value in pairs).encode()
 
 
-async def read_upload(request: Request, fields: set[str]) -> Upload:
-    """Raises BadRequest: what is neither a field of these nor the file is refused."""
+async def read_upload(request: Request, fields: set[str], *, many: bool = False) -> Upload:
+    """Raises BadRequest: what is neither a field of these nor the file is refused. `many`: as `multipart.read_form`."""
     if media_type(request.scope["headers"]) == "multipart/form-data":
-        return await _from_form(request, fields)
+        return await _from_form(request, fields, many=many)
     given = dict(request.query_params)
     if len(given) != len(request.query_params.multi_items()):
         raise BadRequest(Fault.INVALID, data={"where": "query"})  # which of two is meant is never guessed
@@ -47,8 +47,8 @@ async def read_upload(request: Request, fields: set[str]) -> Upload:
     return Upload(name, kind, declared_length(request.scope["headers"]), given, Streamed(request.stream()))
 
 
-async def _from_form(request: Request, fields: set[str]) -> Upload:
-    form = await read_form(request)
+async def _from_form(request: Request, fields: set[str], *, many: bool) -> Upload:
+    form = await read_form(request, many=many)
     if form.file is None:
         raise BadRequest(Fault.NO_FILE)
     name = form.fields.pop("name", None) or form.file_name or UNNAMED
