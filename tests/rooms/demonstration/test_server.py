@@ -43,9 +43,7 @@ async def get(address: str, path: str) -> httpx.Response:
 async def test_the_address_is_chosen_once(tmp_path: Path) -> None:
     addresses, roots = set(), set()
     for _ in range(3):
-        before = time.monotonic()
         async with DemonstrationServer.start(tmp_path) as server:
-            assert time.monotonic() - before < 5
             addresses.add(server.address)
             roots.add((await get(server.address, "/root.cer")).content)
     assert len(addresses) == len(roots) == 1

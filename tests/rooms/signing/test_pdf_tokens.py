@@ -75,7 +75,7 @@ def test_names_read_as_they_were_written(text: str) -> None:
     "data", [b"[" * 10**6, b"<<" * 10**6, b"[" + b"(" * 10**6, b"<</A " + b"%" * 10**6, b"[" + b"<1>" * 10**6]
 )
 def test_hostile_nesting_costs_its_length(data: bytes) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(NotPlain):
         array_at(data)
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10

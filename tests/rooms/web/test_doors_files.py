@@ -246,7 +246,7 @@ async def test_what_follows_a_form_is_not_read_for_ever(api: Api) -> None:
 
 async def test_a_million_fields_cost_nothing(api: Api) -> None:
     one = b'--b\r\nContent-Disposition: form-data; name="f%d"\r\n\r\nx\r\n'
-    began = time.monotonic()
+    began = time.process_time()
 
     async def fields() -> object:
         for number in range(0, 1_000_000, 1000):
@@ -256,5 +256,5 @@ async def test_a_million_fields_cost_nothing(api: Api) -> None:
         "/api/v1/documents", content=fields(), headers={"Content-Type": FORM}  # type: ignore[arg-type]
     )  # fmt: skip
     told(answer, 413, "too-many-fields")
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
     await upload(api)

@@ -51,13 +51,11 @@ def test_lengths_that_lie_are_refused(serve: Serve) -> None:
     ):
         answer = served.exchange(request(served, media, *lines), paper, wait=2)
         assert status(answer) in {400, 413, 501}, lines
-    # 10 GB declared: told at once, before a byte of it is sent.
-    began = time.monotonic()
+    # 10 GB declared: told at once, before a byte of it is sent; whoever waits for one says 408.
     answer = served.exchange(request(served, media, "Content-Length: 10737418240"), wait=2)
     assert status(answer) == 413
     assert b"connection: close" in answer.lower()
     assert b'"too-large"' in answer
-    assert time.monotonic() - began < 1.5
     # It declares all, sends a little, and waits.
     answer = served.exchange(request(served, media, f"Content-Length: {len(paper)}"), paper[:200], wait=3)
     assert status(answer) == 408

@@ -146,10 +146,10 @@ def test_a_long_list_is_asked_quickly() -> None:
     read = Crl(long)
     assert read.issued_by(ROOT.read)
     read.of(AN.read)
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in range(100):
         assert read.of(AN.read).status is Status.GOOD
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
 
 
 SOUND = crl(ROOT, {AN.serial: (SINCE, x509.ReasonFlags.superseded)})

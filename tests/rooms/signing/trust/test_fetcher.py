@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import time
 
 import pytest
 
@@ -127,20 +126,20 @@ async def test_more_than_any_answer_has() -> None:
 
 
 async def test_drop_by_drop() -> None:
+    """Neither of the two would ever end by itself."""
+
     async def drips(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-        for _ in range(1000):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(1_000_000):
             writer.write(b"x")
             await writer.drain()
             await asyncio.sleep(0.05)
 
     async def silent(asked: Asked, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(5)
+        await asyncio.sleep(3600)
 
-    began = time.monotonic()
     assert "no answer within" in await refused(drips, seconds=0.4)
-    await refused(silent, seconds=0.4)
-    assert time.monotonic() - began < 3
+    assert "no answer within" in await refused(silent, seconds=0.4)
 
 
 async def test_nothing_is_unpacked() -> None:

@@ -214,14 +214,16 @@ def _mesh(names: str) -> list[Made]:
 
 
 def test_work_is_bounded_and_a_way_out_of_a_ring_is_found() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     mesh = _mesh("ABCDEFGHIJ")
     person = issue("An", mesh[0])
-    assert flaw_of(person, mesh, trusting(ROOT)) is Flaw.TOO_MUCH
+    assert flaw_of(person, mesh, trusting(ROOT)) is Flaw.NO_ISSUER
+    lure = issue("J", root(), Terms(CA, key=mesh[9].key))  # of another root with this name
+    assert flaw_of(person, [*mesh, lure], trusting(ROOT)) is Flaw.TOO_MUCH
     out = issue("J", ROOT, Terms(CA, key=mesh[9].key))
     path = find_path(person.der, [one.der for one in (*mesh, out)], trusting(ROOT), NOW)
     assert (len(path), path[2:]) == (4, (out.der, ROOT.der))
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_key_that_inherits_its_parameters_is_nobody_without_them() -> None:

@@ -80,7 +80,7 @@ def test_who_signed_can_be_shown(world: World) -> None:
 def test_a_typical_file_is_judged_at_once(world: World) -> None:
     signed = world.ours(letter(weight=80_000), Level.B_T)
     world.judge(signed, policy="integrity")
-    begun = time.perf_counter()
+    begun = time.process_time()
     for _ in range(5):
         world.judge(signed, policy="integrity")
-    assert (time.perf_counter() - begun) / 5 < 0.2  # a tenth of it on a quiet machine
+    assert (time.process_time() - begun) / 5 < 0.2  # a tenth of it on a quiet machine
