@@ -124,6 +124,7 @@ class Soak:
         """Raises AssertionError."""
         said("pause")
         await self.crowd.answered()
+        said("    everybody is answered")
         async with asyncio.timeout(ENDED_WITHIN):
             while open_ones := await self.ground.open_requests():
                 said(f"    {open_ones} requests are open")
@@ -137,6 +138,7 @@ class Soak:
             await check_home(self.ground.settings, house, recovered=True)
         self.torment.look()
         self.pauses += 1
+        said("    the house is whole")
 
     def hold(self, pid: int) -> None:
         with suppress(OSError):

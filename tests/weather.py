@@ -289,19 +289,19 @@ def store_answers(kind: str) -> Broken:
     return broken
 
 
-LONGER = (4.0, 20.0)
+AT_ONCE, LONGER = (0.0, 0.0), (4.0, 20.0)
 KINDS = (
-    Kind(f"killed: {ALONE}", killed(ALONE), weight=4),
-    Kind(f"killed: {FAMILY}", killed(FAMILY)),
-    Kind(f"killed: {CHILD}", killed(CHILD)),
-    Kind(f"killed: {TWO}", killed(TWO), shapes=["servers"]),
-    Kind(f"killed: {ALL}", killed(ALL), weight=1),
-    Kind("killed at a point of the story", killed_at_a_point, weight=4),
-    Kind("token process killed", token_killed, weight=4),
+    Kind(f"killed: {ALONE}", killed(ALONE), AT_ONCE, weight=4),
+    Kind(f"killed: {FAMILY}", killed(FAMILY), AT_ONCE),
+    Kind(f"killed: {CHILD}", killed(CHILD), AT_ONCE),
+    Kind(f"killed: {TWO}", killed(TWO), AT_ONCE, shapes=["servers"]),
+    Kind(f"killed: {ALL}", killed(ALL), AT_ONCE, weight=1),
+    Kind("killed at a point of the story", killed_at_a_point, AT_ONCE, weight=4),
+    Kind("token process killed", token_killed, AT_ONCE, weight=4),
     Kind("token process stopped, then woken", token_stopped),
     Kind("a process stopped, then woken", process_stopped, LONGER),
     Kind("token taken away, put back", token_away, weight=4),
-    Kind("the driver hangs", driver_hangs, weight=1, rare=True),
+    Kind("the driver hangs", driver_hangs, AT_ONCE, weight=1, rare=True),
     Kind("time-stamp authority away", answers("tsa")),
     Kind("time-stamp authority silent", stamps_silent, LONGER),
     Kind("revocation away", revocation_away),
@@ -310,7 +310,7 @@ KINDS = (
     Kind("second place of checkpoints away", moved(lambda ground: ground.settings.checkpoints)),
     Kind("database locked", database_locked, LONGER, shapes=["sqlite"]),
     Kind("database's connections cut", database_cut, shapes=["servers"]),
-    Kind("database killed", database_crashes, shapes=["servers"]),
+    Kind("database killed", database_crashes, AT_ONCE, shapes=["servers"]),
     Kind("store answers 503", store_answers(BUSY), shapes=["servers"]),
     Kind("store cuts", store_answers(CUT), shapes=["servers"]),
     Kind("store silent", store_answers(SILENT), LONGER, shapes=["servers"]),
