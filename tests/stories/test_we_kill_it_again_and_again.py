@@ -18,6 +18,7 @@ LEASES_ARE_OVER = timedelta(minutes=2)
 async def test_exactly_once(shape: str, tmp_path: Path) -> None:
     async with counted.ground(shape, tmp_path) as ground:
         outcome = await kills.run(ground, kills=KILLS, seed=7, every=0.5, most=10, skip=LEASES_ARE_OVER)
+    outcome.nobody_was_refused()
     told = outcome.told()
     assert told["kills"] >= KILLS
     assert told["callers answered"] == sum(one.patient for one in outcome.stories) > KILLS, told
