@@ -159,7 +159,7 @@ class Soak:
         told: dict[str, object] = {
             "shape": self.ground.shape, "seed": self.plan.seed, "minutes": self.plan.minutes,
             "clients at once": self.plan.clients, "processes killed or dead at a point": sum(kills.values()),
-            "callers": len(stories), "callers answered": sum(bool(one.sha256) for one in stories),
+            "callers": len(stories), "callers with a signed document": sum(bool(one.sha256) for one in stories),
             **dict(sorted(self.offices.had.items())),
             **{f"asked again: {name}": number for name, number in sorted(self.crowd.refused.items())},
             **counts.told(), "looks at the whole house": self.pauses + 1,
