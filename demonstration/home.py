@@ -46,7 +46,7 @@ from storage.schema import SERVICE
 BY = "demonstration"
 COMMUNE, SHORT = "Ủy ban nhân dân xã An Phước", "UBND xã An Phước"
 CHAIRMAN, CLERK = "chu-tich", "van-thu"  # log-in names, and the names of their keys
-SEAL, STAMPS, AUDIT = "con-dau", "tsa", "audit"  # keys
+SEAL, STAMPS, AUDIT, REPORTS = "con-dau", "tsa", "audit", "bao-cao"  # keys
 SAMPLE_NAME = "quyet-dinh-01-van-ban-mau.pdf"
 LOCK, TOLD = "home.lock", "passwords-told"  # files in the authority's folder
 
@@ -168,6 +168,7 @@ def _wishes(agency: Agency, chairman: Person, clerk: Person) -> list[tuple[KeyWi
             "time-stamping",
         ),
         (KeyWish(AUDIT, SERVICE, Purpose.AUDIT, service, "CN=Ấn Tín DEMO audit,C=VN"), None),
+        (KeyWish(REPORTS, SERVICE, Purpose.REPORTS, service, "CN=Ấn Tín DEMO báo cáo,C=VN"), "signing"),
     ]
     for person in (chairman, clerk):
         holder = Holder(HolderKind.PERSON, person.id)

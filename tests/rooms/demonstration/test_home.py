@@ -13,7 +13,18 @@ from pikepdf import Pdf
 from catalogue import say
 from demonstration.authority import DemonstrationAuthority
 from demonstration.decision import decision
-from demonstration.home import AUDIT, CHAIRMAN, CLERK, COMMUNE, SEAL, STAMPS, Furnished, HomesMixed, sample_id
+from demonstration.home import (
+    AUDIT,
+    CHAIRMAN,
+    CLERK,
+    COMMUNE,
+    REPORTS,
+    SEAL,
+    STAMPS,
+    Furnished,
+    HomesMixed,
+    sample_id,
+)
 from documents.document import Disclosure, RequestState
 from documents.office import Caller, CallerKind
 from service import open_house
@@ -87,7 +98,7 @@ async def test_killed_after_each_step_it_is_furnished_once(tmp_path: Path) -> No
         assert agency.name == COMMUNE
         assert {one.login for one in await rooms.office.people()} == {CHAIRMAN, CLERK}
         keys = {one.name: one for one in await rooms.keys.descriptions()}
-        assert set(keys) == {CHAIRMAN, CLERK, SEAL, STAMPS, AUDIT, "probe"}
+        assert set(keys) == {CHAIRMAN, CLERK, SEAL, STAMPS, AUDIT, REPORTS, "probe"}
         clerk = next(one for one in await rooms.office.people() if one.login == CLERK)
         assert keys[SEAL].granted == {clerk.id}
         assert rooms.demonstration
