@@ -2,19 +2,17 @@
 
 - A program is counted by its identifier; whoever shows no key that counts, by address (an IPv6 customer is a /64).
 - The counts lie in memory and are this process's own: they protect the service, they are no book-keeping.
+- A minute is one of the clock that nobody can set: a wall clock that was set closes the door to nobody for a year.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 from web.bad_request import BadRequest, Fault
 
@@ -25,34 +23,51 @@ WAIT_FOR_A_PLACE = 2.0  # seconds, said in Retry-After
 
 
 class RateLimits:
-    def __init__(self, requests_per_minute: int) -> None:
-        self._counts = FixedWindowRateLimiter(MemoryStorage())
-        self._requests = RateLimitItemPerMinute(requests_per_minute)
-        self._failures = RateLimitItemPerMinute(FAILURES_PER_MINUTE)
+    def __init__(self, requests_per_minute: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._most, self._monotonic = requests_per_minute, monotonic
+        self._minutes: dict[tuple[str, str], _Minute] = {}  # the one that ends first stands first
 
     def request_by_address(self, address: str) -> None:
         """Raises BadRequest (TOO_MANY_REQUESTS)."""
-        self._count(self._requests, "address", neighbourhood(address))
+        self._hit(("address", neighbourhood(address)), self._most)
 
     def request_by_client(self, client: str) -> None:
-        self._count(self._requests, "client", client)
+        self._hit(("client", client), self._most)
 
     def failure(self, address: str) -> None:
         """A wrong password or name came from here."""
-        self._counts.hit(self._failures, "failures", neighbourhood(address))
+        self._minute(("failures", neighbourhood(address))).hits += 1
 
     def check_failures(self, address: str) -> None:
         """Before a password or name is looked at. Raises BadRequest (TOO_MANY_REQUESTS)."""
-        if not self._counts.test(self._failures, "failures", neighbourhood(address)):
-            raise self._refusal(self._failures, "failures", neighbourhood(address))
+        minute = self._minutes.get(("failures", neighbourhood(address)))
+        if minute is not None and minute.hits >= FAILURES_PER_MINUTE:
+            self._refuse(minute)
 
-    def _count(self, item: RateLimitItemPerMinute, *who: str) -> None:
-        if not self._counts.hit(item, *who):
-            raise self._refusal(item, *who)
+    def _hit(self, who: tuple[str, str], most: int) -> None:
+        minute = self._minute(who)
+        minute.hits += 1
+        if minute.hits > most:
+            self._refuse(minute)
 
-    def _refusal(self, item: RateLimitItemPerMinute, *who: str) -> BadRequest:
-        resets = self._counts.get_window_stats(item, *who).reset_time
-        return BadRequest(Fault.TOO_MANY_REQUESTS, retry_after=max(1.0, resets - time.time()))
+    def _minute(self, who: tuple[str, str]) -> _Minute:
+        now = self._monotonic()
+        while self._minutes and next(iter(self._minutes.values())).ends <= now:
+            del self._minutes[next(iter(self._minutes))]
+        return self._minutes.setdefault(who, _Minute(now + 60))
+
+    def _refuse(self, minute: _Minute) -> None:
+        left = minute.ends - self._monotonic()
+        if left > 0:
+            raise BadRequest(Fault.TOO_MANY_REQUESTS, retry_after=max(1.0, left))
+
+
+@dataclass
+class _Minute:
+    """Begins with the first that is counted."""
+
+    ends: float
+    hits: int = 0
 
 
 class Places:
