@@ -111,9 +111,9 @@ def database(settings: Settings) -> Database:
     return Database(settings.database, password_file=settings.database_password_file)
 
 
-def jobs(settings: Settings, times: Times) -> Jobs:
+def jobs(settings: Settings, clock: Callable[[], datetime]) -> Jobs:
     return Jobs(
-        settings.jobs_database, JOB_VERSION, clock=times.wall, host=socket.gethostname(),
+        settings.jobs_database, JOB_VERSION, clock=clock, host=socket.gethostname(),
         password_file=settings.database_password_file, older=OLDER_JOBS,
     )  # fmt: skip
 

@@ -251,18 +251,19 @@ async def _open_parts(
     stack.callback(store.close)
     vault = Pkcs11Vault(settings.socket)
     stack.push_async_callback(vault.close)
-    log_keeper = LogKeeper(db, store, vault, SecondPlace(settings.checkpoints), times.wall)
-    # The craft.
+    # A wall clock that somebody set moves nothing: whoever must not stop for it goes by the best time that is known.
     guard = ground.guard(settings, times)
+    log_keeper = LogKeeper(db, store, vault, SecondPlace(settings.checkpoints), guard.best)
+    # The craft.
     _, sources = await asyncio.gather(guard.measure(), independent(settings.clock_sources))
-    trusted = Trusted(db, times.wall, production=settings.production)
+    trusted = Trusted(db, guard.best, production=settings.production)
     await trusted.reload()
     workshop = await stack.enter_async_context(Workshop(settings.workers))
     # The office.
-    jobs = ground.jobs(settings, times) if serving else None
+    jobs = ground.jobs(settings, guard.best) if serving else None
     watch = Watch(
         settings, vault, guard, db=db, store=store, trusted=trusted, confined=workshop.confined, sole=sole,
-        time_sources=sources, log_keeper=log_keeper, durable=partial(chores.durable, settings, db, times.wall, jobs),
+        time_sources=sources, log_keeper=log_keeper, durable=partial(chores.durable, settings, db, guard.best, jobs),
     )  # fmt: skip
     return alone, Parts(settings, times, db, store, vault, log_keeper, guard, trusted, workshop, jobs, watch)
 
@@ -300,7 +301,7 @@ class Parts:
     watch: Watch
 
     async def house(self, stack: AsyncExitStack) -> House:
-        settings, db, store, clock = self.settings, self.db, self.store, self.times.wall
+        settings, db, store, clock = self.settings, self.db, self.store, self.guard.best
         workshop, trusted = self.workshop, self.trusted
         revocation = await stack.enter_async_context(ground.revocation(settings, clock))
         ours = self._authority()
@@ -334,7 +335,7 @@ class Parts:
             trail=Trail(db, clock, keys=self.vault, elsewhere=settings.checkpoints, token=settings.token),
             keys=self.vault, authority=ours, seal=seal, ready=self.watch.troubles, counts=self._counts,
         )  # fmt: skip
-        sweeping = Sweeping(db, store, requests, sign, self.guard.now)
+        sweeping = Sweeping(db, store, requests, sign, self.guard.now, source.resting)
         return House(rooms, db, store, self.watch, sweeping, self.log_keeper)
 
     # -- time-stamps
@@ -344,15 +345,16 @@ class Parts:
             return await self.vault.open(TSA_KEY)
 
         return Authority(
-            key, clock=self.guard.now, accuracy=lambda: self.guard.error, policy=self.settings.tsa_policy_oid
-        )
+            key, clock=self.guard.now, accuracy=lambda: self.guard.error, policy=self.settings.tsa_policy_oid,
+            monotonic=self.times.monotonic,
+        )  # fmt: skip
 
     def _source(self, ours: Authority, stack: AsyncExitStack) -> TimestampSource:
         if not self.settings.tsa_urls:
             return ours
         remote = RemoteAuthorities(
             self.settings.tsa_urls,
-            clock=self.times.wall,
+            clock=self.guard.now,
             trust=self.trusted.snapshot,
             monotonic=self.times.monotonic,
         )
@@ -363,7 +365,7 @@ class Parts:
         """Bytes of the token that the authority gives (S3)."""
         try:
             token = await asyncio.wait_for(
-                obtain(source, bytes(32), hash_name="sha256", trust=self.trusted.snapshot(), now=self.times.wall()), 5
+                obtain(source, bytes(32), hash_name="sha256", trust=self.trusted.snapshot(), now=self.guard.best()), 5
             )  # fmt: skip
         except (TimestampUnavailable, TimeoutError):
             return ROOM_UNKNOWN

@@ -12,7 +12,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -104,7 +104,7 @@ class Watch:
         if self.durable is not None:
             found += [_from("jobs", one) for one in await self.durable()]
         if keys is not None:
-            found += self._keys(keys)
+            found += self._keys(keys, self.guard.best())
         if not self.confined:
             found.append(Trouble("settings", "not-confined", "", stops=False))
         return found
@@ -128,14 +128,14 @@ class Watch:
             return []
         return [Trouble("certificates", "no-anchor", "")]
 
-    def _keys(self, keys: Sequence[KeyDescription]) -> list[Trouble]:
+    def _keys(self, keys: Sequence[KeyDescription], now: datetime) -> list[Trouble]:
         settings, found = self.settings, list[Trouble]()
         stamps = any(one.purpose is Purpose.TIME_STAMPING for one in keys)
         if not stamps and not settings.tsa_urls:
             found.append(Trouble("authority", "no-authority", "", stops=False))
         if not any(one.purpose is Purpose.AUDIT for one in keys):
             found.append(Trouble("token", "no-audit-key", "", stops=settings.production))
-        return found + [trouble for one in keys for trouble in _certificate(one)]
+        return found + [trouble for one in keys for trouble in _certificate(one, now)]
 
 
 def _token(health: TokenHealth) -> list[Trouble]:
@@ -147,14 +147,13 @@ def _token(health: TokenHealth) -> list[Trouble]:
     ]
 
 
-def _certificate(key: KeyDescription) -> list[Trouble]:
+def _certificate(key: KeyDescription, now: datetime) -> list[Trouble]:
     if not key.certificate:
         return []
     try:
         seen = read(key.certificate)
     except NotACertificate as why:
         return [Trouble("certificates", "certificate-unreadable", f"{key.name}: {why}", stops=False)]
-    now = datetime.now(UTC)
     if seen.not_after < now:
         service = key.holder.kind is HolderKind.SERVICE
         return [Trouble("certificates", "certificate-expired", key.name, stops=service)]
@@ -191,7 +190,7 @@ async def survey(settings: Settings, why: Exception) -> list[Trouble]:
         vault, guard = Pkcs11Vault(settings.socket), ground.guard(settings, times)
         stack.push_async_callback(vault.close)
         _, sources = await asyncio.gather(guard.measure(), independent(settings.clock_sources))
-        trusted = Trusted(db, times.wall, production=settings.production) if db is not None else None
+        trusted = Trusted(db, guard.best, production=settings.production) if db is not None else None
         if trusted is not None:
             try:
                 await trusted.reload()

@@ -190,9 +190,8 @@ class SignDocument:
                 done = await steps.kept_already(held) or await self._finish(held, original, checked)
             except TimestampUnavailable as away:
                 problem = {"code": "timestamp-unavailable", "tried": list(away.tried)}
-                waiting = await self._progress.pending(held, RequestState.TIMESTAMP_PENDING, problem)
-                await steps.later(held)
-                return waiting
+                # The sweep goes on with those that wait for the authority, in their order.
+                return await self._progress.pending(held, RequestState.TIMESTAMP_PENDING, problem)
             evidence = await steps.keep_evidence(held, checked)
             request = await self._progress.delivered(held, done, evidence)
         await steps.clear(held)

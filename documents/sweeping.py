@@ -1,6 +1,8 @@
 """This file clears away what has had its time, and takes up what was left lying (P2).
 
 - Nothing that an open request or an unfinished upload names is deleted from `working`, however old it is.
+- What waits for the time-stamp authority waits in one row, the oldest first: while the authority is away one question
+  finds out for all, and when it answers they come to their end in the order in which they were asked for.
 - What a dead worker left is carried on by the same story as the first call; there is no second path.
 - What fails by itself, and not because the world is away, rests longer each time, in its own row: one bad file does not
   keep the machine busy, and a restart or another host does not begin with it anew.
@@ -20,7 +22,8 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from documents.document import SigningRequest
+from documents.document import RequestState, SigningRequest
+from documents.leases import holds
 from documents.log_keeper import LogBehind
 from documents.requests import OPEN, RequestHeld, Requests, TakenOver
 from documents.resumable import forget_expired
@@ -45,6 +48,7 @@ class Sweeping:
     requests: Requests
     sign: SignDocument
     clock: Callable[[], datetime]
+    resting: Callable[[], float] = float  # as TimestampSource has it
 
     async def clear(self) -> int:
         """How many files went. Raises StoreUnavailable, DatabaseUnavailable."""
@@ -70,19 +74,31 @@ class Sweeping:
         await self._carry_all_on(await self.requests.waiting(left=True))
 
     async def _carry_all_on(self, requests: Sequence[UUID], *, orphaned: bool = False) -> None:
+        stamped = await self.db.read(WHOLE_SERVICE, _for_a_timestamp)
         for request in requests:
+            if request in stamped and self.resting():
+                continue
             try:
                 await self._carry_on(request, orphaned=orphaned)
+            except ClockUnsure:
+                log.warning("requests wait: the clock is off")
+                return
             except AWAY as why:
                 log.warning("request %s waits: %s", request, type(why).__name__)
 
     async def go_on(self, words: dict[str, str]) -> datetime | None:
-        """The durable job: until the request has come to its end, or fails by itself and so is the sweep's."""
+        """The durable job: until the request has come to its end, or is the sweep's: it waits for a
+        time-stamp, or fails by itself."""
+        id, again = UUID(words["request"]), self.requests.now() + ASK_AGAIN
         try:
-            request = await self._carry_on(UUID(words["request"]))
+            request = await self._carry_on(id)
         except AWAY:
-            return self.requests.now() + ASK_AGAIN
-        return None if request is None or request.state.ended else self.clock() + ASK_AGAIN
+            return again
+        if request is None:
+            held = partial(_is_held, request=id, now=self.requests.now())
+            return again if await self.db.read(WHOLE_SERVICE, held) else None
+        ours = not request.state.ended and request.state is not RequestState.TIMESTAMP_PENDING
+        return again if ours else None
 
     async def _carry_on(self, request: UUID, *, orphaned: bool = False) -> SigningRequest | None:
         try:
@@ -96,6 +112,16 @@ class Sweeping:
             log.warning("request %s waits: %s", request, type(why).__name__)
             await self.requests.failed(request, why)
             return None
+
+
+def _for_a_timestamp(session: Session) -> set[UUID]:
+    row = SigningRequestRow
+    return set(session.scalars(select(row.id).where(row.state == RequestState.TIMESTAMP_PENDING.value)))
+
+
+def _is_held(session: Session, *, request: UUID, now: datetime) -> bool:
+    row = session.get(SigningRequestRow, request)
+    return row is not None and not RequestState(row.state).ended and holds(row, now)
 
 
 def _is_named(session: Session, *, name: WorkingName) -> bool:

@@ -3,7 +3,7 @@ and serves their certificates, CRLs, OCSP answers and time-stamps over HTTP on t
 
 - No key lies in the repository, and every service answers at the time of the world's clock.
 - Certificates are issued from PKCS#10 requests, so the holder's key may lie in a token.
-- A service can be taken away, answered for, and counted.
+- A service can be taken away, answered for, and counted; its answer can be lost on the way.
 """
 
 from __future__ import annotations
@@ -134,6 +134,8 @@ class Pki:
         self._crowd: Callable[[], Sequence[bytes]] | None = None
         self._lock = threading.Lock()
         self.asked: Counter[str] = Counter()  # per service: "ocsp", "crls", "certs", "tsa"
+        self.stamps: list[bytes] = []  # the answers that the time-stamp authority gave
+        self._lost: set[int] = set()
         for name in _AUTHORITIES:
             self._write_key(name)
         self._server = _Server(("127.0.0.1", 0), _Quiet)
@@ -216,6 +218,15 @@ class Pki:
             del self._answers[service]
 
     @contextmanager
+    def losing(self, *stamps: int) -> Iterator[None]:
+        """In the block these answers of the time-stamp authority, counted from now, are lost on their way."""
+        self._lost = {len(self.stamps) + one for one in stamps}
+        try:
+            yield
+        finally:
+            self._lost = set()
+
+    @contextmanager
     def crowded(self, certificates: Callable[[], Sequence[bytes]]) -> Iterator[None]:
         """In the block each time-stamp token carries these certificates (DER) besides its own."""
         self._crowd = certificates
@@ -274,8 +285,12 @@ class Pki:
         told: list[Any] = []
         with self._lock:
             body = b"".join(self._animator(environ, lambda *head: told.extend(head)))
-        if self._crowd and service[0] == "tsa":
-            body = _with_certificates(body, self._crowd())
+        if service[0] == "tsa":
+            body = _with_certificates(body, self._crowd()) if self._crowd else body
+            self.stamps.append(body)
+            if len(self.stamps) - 1 in self._lost:
+                start("502 Bad Gateway", [("Content-Length", "0")])
+                return []
         start(
             told[0],
             [one for one in told[1] if one[0] != "Content-Length"] + [("Content-Length", str(len(body)))],

@@ -16,6 +16,10 @@ class SteerableClock:
     def __call__(self) -> datetime:
         return datetime.now(UTC) + self._moved + self._jumped
 
+    def true(self) -> datetime:
+        """What it would say had nobody set it."""
+        return datetime.now(UTC) + self._moved
+
     def monotonic(self) -> float:
         """Seconds; runs with `move`, knows nothing of `jump`."""
         return time.monotonic() + self._moved.total_seconds()

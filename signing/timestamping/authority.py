@@ -20,7 +20,7 @@ from hsm.key import KeyUnavailable, Mechanism, NoSuchKey, Purpose, Signed, Signi
 from signing import cms
 from signing.cms import OCTETS, SEQUENCE, SET, NotCms, der
 from signing.timestamping.answer import granted, rejection
-from signing.timestamping.clock import ClockUnsure
+from signing.timestamping.clock import ClockUnsure, steady_clock
 from signing.timestamping.query import BadQuery, Failure, Query, integer, object_identifier, read_query
 from signing.timestamping.source import TimestampUnavailable
 from signing.trust.certificate import TIME_STAMPING, NotACertificate
@@ -49,12 +49,26 @@ class Authority:
         clock: Callable[[], datetime],
         accuracy: Callable[[], timedelta],
         policy: str,
+        monotonic: Callable[[], float] = steady_clock,
     ) -> None:
-        self._key, self._clock, self._accuracy = key, clock, accuracy
+        self._key, self._clock, self._accuracy, self._monotonic = key, clock, accuracy, monotonic
+        self._rests_until = 0.0
         self._policy, self._policy_der = policy, object_identifier(policy)
 
     async def stamp(self, request: bytes) -> bytes:
         """Granted or rejected. Raises TimestampUnavailable."""
+        try:
+            response = await self._stamp(request)
+        except TimestampUnavailable as away:
+            self._rests_until = self._monotonic() + away.retry_after
+            raise
+        self._rests_until = 0.0
+        return response
+
+    def resting(self) -> float:
+        return max(0.0, self._rests_until - self._monotonic())
+
+    async def _stamp(self, request: bytes) -> bytes:
         # 1. What is asked for, and whether we do that.
         try:
             query = read_query(request)

@@ -4,6 +4,8 @@
 - One figure decides: how far the wall clock may be from the true time, by all that is known. Above the bound nobody
   is told the time. So `accuracy` in a time-stamp, which is the bound, is never too small.
 - Two servers or more: two must agree with us before we believe it, and more than contradict us.
+- What must go on all the same (sessions, leases, records, verification) asks for the `best` time: while the wall clock is
+  off that is what was known last, carried on by the clock that nobody can set. Nobody's second becomes a year.
 - Servers that fall silent are not missed at once: what they said last is believed as long as a clock of ours, drifting
   at its worst, stays within the bound. Without servers only jumps are found, and a jump is mended by setting the clock
   right, or by starting anew.
@@ -90,6 +92,14 @@ class ClockGuard:
             raise unsure
         return now
 
+    def best(self) -> datetime:
+        """UTC, as near to the true time as is known, and never refused: the wall clock's time while `now` answers, else
+        what was known last and has passed since. Where nothing was ever known, the wall clock's."""
+        now, known = self._wall(), self._known
+        if known is None or self._unsure(now) is None:
+            return now
+        return known.true + timedelta(seconds=self._monotonic() - known.steady)
+
     def trouble(self) -> str | None:
         """Why `now` gives no time; None where it does."""
         unsure = self._unsure(self._wall())
@@ -139,6 +149,9 @@ class ClockGuard:
             seconds = self._contradicted.total_seconds()
             many = f"{len(against)} of {len(self._sources)} time servers"
             self._said = f"{many} say that the clock is off by {seconds:.3f} s"
+            if self._known is None and len(against) >= ENOUGH:
+                # For `best` alone: they outweigh a clock that nothing speaks for.
+                self._known = _Known(self._wall() - self._contradicted, self._monotonic(), self._bound)
         elif silent:
             # What was known before is still known, less surely from minute to minute.
             self._said = "; ".join(silent)[:500]

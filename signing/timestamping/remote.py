@@ -109,10 +109,13 @@ class RemoteAuthorities:
             return response
         raise TimestampUnavailable(tuple(tried), retry_after=self._retry_after())
 
+    def resting(self) -> float:
+        now = self._monotonic()
+        return max(0.0, min((one.asleep_until - now for one in self._authorities), default=PEACE))
+
     def _retry_after(self) -> float:
         """Seconds until one of them is asked again."""
-        now = self._monotonic()
-        return max(1.0, min((one.asleep_until - now for one in self._authorities), default=PEACE))
+        return max(1.0, self.resting())
 
     async def _believed(self, one: _Authority, request: bytes) -> bytes:
         """Raises Rejected, TimestampUnavailable."""

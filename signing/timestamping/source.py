@@ -34,6 +34,10 @@ class TimestampSource(Protocol):
         tokens. Safe to call from many tasks. Raises TimestampUnavailable."""
         ...
 
+    def resting(self) -> float:
+        """Seconds for which whoever can wait should not ask: it was away when it was asked last; 0 where it may be asked."""
+        ...
+
 
 async def obtain(
     source: TimestampSource, digest: bytes, *, hash_name: str, trust: TrustSnapshot, now: datetime

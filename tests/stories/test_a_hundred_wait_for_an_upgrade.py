@@ -1,4 +1,4 @@
-"""P6: a hundred stories wait for a time-stamp when the service is upgraded, to a program with another form of stored work."""
+"""P6: a hundred stories wait for revocation data when the service is upgraded, to a program with another form of stored work."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ async def test_an_upgrade_strands_none(world: World, home: Path, monkeypatch: py
     caller = world.chairman.caller
     monkeypatch.setattr(ground, "JOB_VERSION", "before")
     monkeypatch.setattr(ground, "OLDER_JOBS", ())
-    with world.pki.answering("tsa"):
+    with world.pki.answering("ocsp"), world.pki.answering("crls"):
         async with open_world_house(world, home, serving=True) as house:
             async with asyncio.timeout(30):
                 while not (await house.rooms.counts())["jobs_started"]:
                     await asyncio.sleep(0.05)
             for _ in range(STORIES):
                 document = (await house.upload(caller)).id
-                waiting = await house.sign(caller, document, CHAIRMAN_KEY, level=Level.B_T)
-                assert waiting.state is RequestState.TIMESTAMP_PENDING
+                waiting = await house.sign(caller, document, CHAIRMAN_KEY, level=Level.B_LT)
+                assert waiting.state is RequestState.REVOCATION_PENDING
             waiting_jobs = await house.rooms.counts()
             assert waiting_jobs["jobs_waiting"] + waiting_jobs["jobs_running"] == STORIES
     monkeypatch.setattr(ground, "JOB_VERSION", "after")

@@ -64,7 +64,7 @@ async def test_from_the_first_release(
             lambda s: (s.scalars(select(AgencyRow.agency)).one(), list(s.scalars(select(DocumentRow))))
         )
         caller = Caller(agency, agency, CallerKind.OPERATOR, "check", "", "")
-        world.clock.jump(made_at + timedelta(minutes=1) - world.clock())
+        world.clock.move(made_at + timedelta(minutes=1) - world.clock())
         (signed,) = [one.id for one in rows if one.state == DocumentState.SIGNED.value]
         report = await house.rooms.verifying.verify_kept(caller, signed)
         assert report.verdict is Verdict.VALID and report.signatures[0].level == Level.B_LTA.value

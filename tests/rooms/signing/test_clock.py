@@ -44,6 +44,16 @@ def test_a_jump_is_found(clock: SteerableClock, by: timedelta) -> None:
     watched.now()
 
 
+@pytest.mark.parametrize("by", [timedelta(days=366), timedelta(days=-366), timedelta(seconds=1.5)])
+def test_whoever_must_go_on_is_told_the_best_time_that_is_known(clock: SteerableClock, by: timedelta) -> None:
+    watched = guard(clock)
+    clock.jump(by)
+    clock.move(timedelta(hours=3))
+    assert abs(watched.best() - clock.true()) < timedelta(seconds=0.1)
+    clock.jump(-by)
+    assert abs(watched.best() - clock()) < timedelta(seconds=0.1)
+
+
 def test_time_that_passes_is_no_jump(clock: SteerableClock) -> None:
     watched = guard(clock)
     clock.move(timedelta(days=400))
@@ -122,6 +132,45 @@ async def test_a_wrong_clock_is_refused_until_it_is_set_right(clock: SteerableCl
         assert watched.trouble() is not None  # until somebody says so
         await watched.measure()
         watched.now()
+
+
+@pytest.mark.parametrize("by", [timedelta(days=366), timedelta(days=-366), timedelta(seconds=30)])
+async def test_servers_tell_the_best_time_of_a_clock_that_was_wrong_from_the_start(
+    clock: SteerableClock, by: timedelta
+) -> None:
+    async with time_servers(TimeServer(clock.true), TimeServer(clock.true)) as sources:
+        clock.jump(by)
+        watched = guard(clock, *sources)
+        assert abs(watched.best() - clock()) < timedelta(seconds=0.1)  # nobody has said anything yet
+        await watched.measure()
+        clock.move(timedelta(hours=1))
+        assert abs(watched.best() - clock.true()) < timedelta(seconds=0.2)
+        assert watched.trouble() is not None
+
+
+async def test_a_leap_second(clock: SteerableClock) -> None:
+    """The second that is told twice: the wall clock is a second back, and so is everybody else's."""
+    servers = TimeServer(clock), TimeServer(clock)
+    async with time_servers(*servers) as sources:
+        watched = guard(clock, *sources, bound=timedelta(milliseconds=900))
+        await watched.measure()
+        clock.jump(timedelta(seconds=-1))
+        assert watched.trouble() is not None  # for a minute at most
+        assert abs(watched.best() - clock()) < timedelta(seconds=1.2)
+        await watched.measure()
+        watched.now()
+
+
+async def test_a_clock_that_drifts(clock: SteerableClock) -> None:
+    """200 ppm, without NTP: told after an hour and a half, before it is further off than the bound."""
+    async with time_servers(TimeServer(clock.true), TimeServer(clock.true)) as sources:
+        watched, sure = guard(clock, *sources), []
+        for _ in range(6):
+            await watched.measure()
+            sure.append(watched.trouble() is None)
+            clock.move(timedelta(minutes=30))
+            clock.jump(timedelta(seconds=0.36))
+        assert sure == [True, True, True, False, False, False]
 
 
 async def test_errors_add_up(clock: SteerableClock) -> None:

@@ -240,6 +240,9 @@ class Says:
     def __init__(self, answer: Any) -> None:
         self._answer = answer
 
+    def resting(self) -> float:
+        return 0.0
+
     async def stamp(self, request: bytes) -> bytes:
         return bytes(self._answer(request))
 

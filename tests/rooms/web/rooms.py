@@ -59,6 +59,9 @@ SCOPES = ("documents:write", "documents:read", "sign:*", "sign:certificate", "ve
 class NoAuthority:
     """Stands where a time-stamp authority would: it is away."""
 
+    def resting(self) -> float:
+        return 0.0
+
     async def stamp(self, request: bytes) -> bytes:
         raise TimestampUnavailable(("away",))
 
