@@ -319,7 +319,9 @@ def build(roof: Roof) -> typer.Typer:
         )  # fmt: skip
         return asyncio.run(sign_file(roof, wish))
 
-    @app.command(help="Kiểm tra chữ ký trong các tệp. / Verifies files.")
+    @app.command(
+        help="Kiểm tra chữ ký trong tệp, thư mục hoặc đầu vào chuẩn (-). / Verifies files, folders, input (-)."
+    )
     def verify(
         files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
         as_json: Annotated[bool, typer.Option("--json")] = False,
@@ -329,10 +331,15 @@ def build(roof: Roof) -> typer.Typer:
         policy: Annotated[str, typer.Option(metavar="NAME|FILE")] = "vn-official",
         password_file: Annotated[Path | None, typer.Option(metavar="F")] = None,
         offline: Annotated[bool, typer.Option("--offline")] = False,
+        report: Annotated[Path | None, typer.Option(metavar="FILE.xml|FILE.pdf")] = None,
+        facts: Annotated[Path | None, typer.Option(metavar="FILE.json")] = None,
+        replay: Annotated[
+            bool, typer.Option("--replay", help="FILE: dữ kiện do --facts ghi. / Facts that --facts wrote.")
+        ] = False,
     ) -> int:
         wish = VerifyWish(
             as_json=as_json, trust=trust, crls=crl or [], at=at, policy=policy, offline=offline,
-            password=read_password(password_file),
+            password=read_password(password_file), report=report, facts=facts, replay=replay,
         )  # fmt: skip
         return asyncio.run(verify_files(roof, files, wish))
 

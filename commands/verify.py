@@ -19,11 +19,13 @@ from rich.text import Text
 
 from catalogue import N_
 from cli import CHUNK, DONE, REFUSED, UNAVAILABLE, Roof, clean, err, out, print_json, tell, words
+from commands.verify_output import check_outputs, expanded, read_facts, standing, write_facts, write_report
 from signing.trust.anchors import CannotLoad, TrustSnapshot, load_anchors
 from signing.trust.crl import Crl, NotACrl
 from signing.trust.revocation import Revocation
+from signing.verification import replay
 from signing.verification.advice import told
-from signing.verification.answer import answer, unreadable
+from signing.verification.answer import read, unreadable
 from signing.verification.pdf import Question
 from signing.verification.policy import BadPolicy, Policy, load_policy
 from signing.verification.report import Report, TimeSource, Verdict, to_json
@@ -43,9 +45,14 @@ class VerifyWish:
     policy: str
     offline: bool
     password: str | None
+    report: Path | None = None
+    facts: Path | None = None
+    replay: bool = False  # files are facts that were written before
 
 
 async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> int:
+    files = files if wish.replay else expanded(files)
+    check_outputs(files, wish.report, wish.facts)
     policy, (at, source) = _policy(wish.policy), read_time(wish.at)
     crls = tuple(_crl(one) for one in wish.crls)
     async with AsyncExitStack() as stack:
@@ -63,20 +70,30 @@ async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> i
             )  # fmt: skip
             if status is not None:
                 status.update(Text(f"{number}/{len(files)} {clean(question.name)}"))
-            report = await _judged(file, question, workshop, revocation)
+            report = await _judged(file, question, workshop, revocation, wish)
             codes.append(_said(report, wish))
+            if wish.report is not None:
+                write_report(wish.report, report)
     return _worst(codes)
 
 
 async def _judged(
-    file: Path, question: Question, workshop: Workshop, revocation: Revocation | None
+    file: Path, question: Question, workshop: Workshop, revocation: Revocation | None, wish: VerifyWish
 ) -> Report:
     """What cannot be opened gets its line too, in its place."""
-    try:
-        question = replace(question, sha256=await asyncio.to_thread(_digest, file))
-    except (OSError, ValueError):
-        return unreadable(question, "CANNOT_OPEN")
-    return await answer(file, question, workshop=workshop, revocation=revocation)
+    if wish.replay:
+        return await replay.judge_again(read_facts(file), question, revocation)
+    heard = replay.Listening(revocation, clock=lambda: question.at) if revocation and wish.facts else None
+    with standing(file) as opened:
+        try:
+            question = replace(question, sha256=await asyncio.to_thread(_digest, opened))
+        except (OSError, ValueError):
+            return unreadable(question, "CANNOT_OPEN")
+        seen = replay.seen(question, await read(opened, question.password, workshop=workshop))
+    report = await replay.judge(seen, question, heard or revocation)
+    if wish.facts is not None:
+        write_facts(wish.facts, seen.beside(question, heard))
+    return report
 
 
 def _said(report: Report, wish: VerifyWish) -> int:

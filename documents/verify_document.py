@@ -21,8 +21,8 @@ from documents.judging import Judging
 from documents.office import Caller
 from documents.preview import Previews, PreviewUnavailable
 from documents.results import PublicResult, Results
-from documents.stored_report import report_from_stored, to_stored
 from signing.verification.report import Report
+from signing.verification.stored import report_from_stored, to_stored
 from storage.database import WHOLE_SERVICE, Database
 from storage.folder_access import disk_faults
 from storage.identifiers import uuid7

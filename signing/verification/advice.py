@@ -83,6 +83,10 @@ ADVICE: dict[str, Advice] = {
         N_("Người ký có thể ghi bất kỳ thời điểm nào, nên kết quả này chỉ để tham khảo."),
         N_("Hãy kiểm tra lại mà không chọn thời điểm tự ghi."),
     ),
+    "FROM_FACTS": Advice(
+        N_("Kết quả đúng khi dữ kiện ấy đúng là của tệp mang mã SHA-256 ghi trong báo cáo."),
+        N_("Nếu có tệp, hãy kiểm tra lại từ chính tệp."),
+    ),
     # Form and bytes of a signature.
     "FORM_BROKEN": Advice(_NO_SIGNATURE_COUNTS, _DO_NOT_USE),
     "TRUNCATED": Advice(N_("Một phần nội dung đã ký không còn trong tệp."), _DOWNLOAD_AGAIN),

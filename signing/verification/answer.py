@@ -26,17 +26,32 @@ async def answer(
 ) -> Report:
     """`revocation` None: nothing but what came with the file or was supplied. Total: raises nothing but WorkshopBusy, before
     anything was looked at."""
+    # 1. Read, in a child.
+    facts = await read(path, question.password, workshop=workshop)
+    # 2. Judged, here.
+    return (
+        unreadable(question, facts) if isinstance(facts, str) else await judged(facts, question, revocation)
+    )
+
+
+async def read(path: Path, password: str | None, *, workshop: Workshop) -> Facts | str:
+    """What stands in the file; or the code of the finding that says why nothing can be said. Raises WorkshopBusy."""
     try:
-        # 1. Read, in a child.
-        facts: Facts = await workshop.run_beside(
-            read_pdf, path, question.password, seconds=SECONDS, memory=MEMORY
-        )
-        # 2. Judged, here.
-        return await judge(facts, question, revocation)
+        facts: Facts = await workshop.run_beside(read_pdf, path, password, seconds=SECONDS, memory=MEMORY)
+        return facts
     except WorkshopBusy:
         raise
     except CannotRead as wrong:
-        return unreadable(question, wrong.code)
+        return wrong.code
+    except Exception:
+        log.exception("a file that was not read to its end")
+        return "OUR_LIMIT"
+
+
+async def judged(facts: Facts, question: Question, revocation: Revocation | None) -> Report:
+    """Total: raises nothing."""
+    try:
+        return await judge(facts, question, revocation)
     except Exception:
         log.exception("a verification that did not come to its end")
         return unreadable(question, "OUR_LIMIT")

@@ -59,7 +59,7 @@ FAR = datetime(9999, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True)
 class Question:
     """`at` is the validation time. Where `time_source` is CLAIMED each signature is judged at the time that it claims,
-    and at `at` where it claims none. `crls`: DER that somebody named by hand."""
+    and at `at` where it claims none. `crls`, `ocsps`: DER that somebody named by hand."""
 
     name: str
     sha256: str
@@ -69,6 +69,7 @@ class Question:
     time_source: TimeSource
     password: str | None = None
     crls: tuple[bytes, ...] = ()
+    ocsps: tuple[bytes, ...] = ()
 
 
 async def judge(facts: Facts, question: Question, revocation: Revocation | None) -> Report:
@@ -117,7 +118,7 @@ def _sources(facts: Facts, question: Question, revocation: Revocation | None) ->
         offline=offline,
         online=revocation,
         embedded=embedded,
-        beside=Supplied(crls=question.crls),
+        beside=Supplied(question.crls, question.ocsps),
         certificates=certificates,
         latest=question.at + AHEAD if now else FAR + timedelta(days=1),
     )

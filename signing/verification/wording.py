@@ -40,6 +40,7 @@ FINDINGS: dict[str, str] = {
     "TOO_MANY_SIGNATURES": N_("Tệp có nhiều chữ ký hơn mức chương trình này xem được (%(limit)s)."),
     "DEMONSTRATION_TRUST": N_("Kết quả dựa trên chứng thư trình diễn, không có giá trị pháp lý."),
     "CLAIMED_TIME_USED": N_("Kết quả tính theo thời điểm mà người ký tự ghi, chưa có gì chứng minh."),
+    "FROM_FACTS": N_("Kết quả được tính lại từ dữ kiện đã lưu; tệp không được đọc lại."),
     # Form and bytes of a signature.
     "FORM_BROKEN": N_("Chữ ký không đúng dạng: %(why)s."),
     "TRUNCATED": N_("Tệp bị cắt bớt: chữ ký bao trùm nhiều byte hơn tệp có."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -48,10 +50,12 @@ class Desk:
         self.keys: list[KeyDescription] = []
         asyncio.run(self._settle())
 
-    def antin(self, *arguments: str | Path) -> Ran:
+    def antin(self, *arguments: str | Path, given: bytes = b"") -> Ran:
+        """`given`: on standard input."""
         self._capsys.readouterr()
         cli.words.language = "vi"
-        code = main(self.roof(), [str(one) for one in arguments])
+        with mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(given))):
+            code = main(self.roof(), [str(one) for one in arguments])
         printed = self._capsys.readouterr()
         return Ran(code, printed.out, printed.err)
 

@@ -6,6 +6,7 @@ The rooms behind it are real, on a folder and SQLite, with keys in memory; token
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import subprocess
@@ -212,6 +213,52 @@ def test_sign_and_verify(desk: Desk, paper: Path, tmp_path: Path) -> None:
     changed = tmp_path / "đã sửa.pdf"
     changed.write_bytes(out.read_bytes().replace(b"595", b"594", 1))
     assert desk.antin("verify", "--trust", anchor, changed).code == 1
+
+
+def test_folders_and_standard_input_are_verified(desk: Desk, paper: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "văn bản"
+    (folder / "b" / "c").mkdir(parents=True)
+    for name in ("z.PDF", "a.pdf", "b/c/d.pdf"):
+        (folder / name).write_bytes(paper.read_bytes())
+    (folder / "ghi chú.txt").write_text("x")
+    (folder / "b" / "vòng").symlink_to(folder)
+    ran = desk.antin("verify", "--json", "--offline", folder, paper)
+    assert [one["file"] for one in ran.lines] == [
+        *(str(folder / name) for name in ("a.pdf", "b/c/d.pdf", "z.PDF")), str(paper)
+    ]  # fmt: skip
+    assert {one["verdict"] for one in ran.lines} == {"NO_SIGNATURE"}
+    nothing = desk.antin(
+        "verify", "--json", "--offline", tmp_path / "văn bản" / "b" / "vòng" / "x", folder / "b" / "c"
+    )
+    assert [one["verdict"] for one in nothing.lines] == ["UNREADABLE", "NO_SIGNATURE"]
+    (given,) = desk.antin("verify", "--json", "--offline", "-", given=paper.read_bytes()).lines
+    assert (given["file"], given["verdict"]) == ("-", "NO_SIGNATURE")
+    assert given["sha256"] == hashlib.sha256(paper.read_bytes()).hexdigest()
+    assert desk.antin("verify", "-", "-").code == 64
+
+
+def test_reports_and_facts_are_written_and_judged_again(desk: Desk, paper: Path, tmp_path: Path) -> None:
+    signed, facts = tmp_path / "signed.pdf", tmp_path / "facts.json"
+    assert desk.antin("sign", paper, "-o", signed, "--key", "con-dau", "--level", "B-B").code == 0
+    anchor = tmp_path / "anchor.pem"
+    anchor.write_bytes(x509.load_der_x509_certificate(desk.keys[0].certificate).public_bytes(Encoding.PEM))
+    how: tuple[Path | str, ...] = ("--json", "--offline", "--trust", anchor, "--policy", "integrity")
+    xml, page = tmp_path / "report.xml", tmp_path / "report.PDF"
+    (first,) = desk.antin("verify", *how, signed, "--report", xml, "--facts", facts).lines
+    assert first["verdict"] == "VALID"
+    assert b"total-passed" in xml.read_bytes()
+    assert desk.antin("verify", *how, signed, "--report", page).code == 0
+    assert page.read_bytes().startswith(b"%PDF-")
+    signed.unlink()
+    (again,) = desk.antin("verify", *how, "--replay", facts).lines
+    assert [one["code"] for one in again["findings"]] == ["FROM_FACTS"]
+    assert [one["indication"] for one in again["signatures"]] == ["TOTAL-PASSED"]
+    assert (again["file"], again["sha256"], again["verdict"]) == (str(signed), first["sha256"], "VALID")
+    late = desk.antin("verify", *how, "--at", "2099-01-01", "--replay", facts)
+    assert (late.code, late.lines[0]["verdict"]) == (2, "INDETERMINATE")
+    for wrong in (("--report", tmp_path / "x.txt"), ("--facts", tmp_path / "no" / "x.json"), ("--replay",)):
+        assert desk.antin("verify", *how, paper, *wrong).code == 64, wrong
+    assert desk.antin("verify", *how, paper, paper, "--facts", facts).code == 64
 
 
 def test_what_is_refused_is_1_and_leaves_no_file(desk: Desk, paper: Path, tmp_path: Path) -> None:

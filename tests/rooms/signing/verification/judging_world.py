@@ -37,7 +37,8 @@ from signing.trust.anchors import TrustSnapshot
 from signing.trust.fetcher import Fetcher, Reach
 from signing.trust.path import find_path
 from signing.trust.revocation import Revocation
-from signing.verification.answer import answer
+from signing.verification import replay
+from signing.verification.answer import answer, read
 from signing.verification.pdf import Question
 from signing.verification.policy import load_policy
 from signing.verification.report import Report, SignatureReport, TimeSource
@@ -262,6 +263,30 @@ class World:
                 revocation=None if offline else self.revocation(),
             )
         )
+
+    def seen(self, paper: bytes, *, offline: bool = False) -> tuple[Report, bytes]:
+        """Judged now, and what was seen, as it is stored."""
+        question = Question(
+            name="paper.pdf", sha256="", trust=self.pki.trust, policy=load_policy("vn-official"), at=self.clock(),
+            time_source=TimeSource.NOW,
+        )  # fmt: skip
+        heard = None if offline else replay.Listening(self.revocation(), clock=self.clock)
+
+        async def work() -> tuple[Report, bytes]:
+            found = await read(self._file(paper), None, workshop=self.workshop)
+            seen = replay.seen(question, found)
+            report = await replay.judge(seen, question, heard)
+            return report, replay.write(seen.beside(question, heard))
+
+        return self._runner.run(work())
+
+    def again(self, stored: bytes, *, at: datetime | None = None, policy: str = "vn-official") -> Report:
+        """From what was stored, without asking anybody."""
+        question = Question(
+            name="", sha256="", trust=self.pki.trust, policy=load_policy(policy), at=at or self.clock(),
+            time_source=TimeSource.GIVEN if at else TimeSource.NOW,
+        )  # fmt: skip
+        return self._runner.run(replay.judge_again(replay.read(stored), question, None))
 
     def _file(self, content: bytes) -> Path:
         with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as file:
