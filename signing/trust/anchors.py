@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 
-from signing.trust.certificate import NotACertificate, read
+from signing.trust.certificate import Certificate, NotACertificate, read, readable
 
 MAX_FILE = 1 << 20  # bytes
 MAX_FILES = 1000
@@ -76,6 +76,11 @@ class TrustSnapshot:
     def by_use(self) -> dict[Use, dict[bytes, Anchor]]:
         """By their certificate."""
         return {use: {one.certificate: one for one in self.anchors if use in one.uses} for use in Use}
+
+    @cached_property
+    def read_by_use(self) -> dict[Use, tuple[Certificate, ...]]:
+        """Those that can be read."""
+        return {use: readable(self.by_use[use]) for use in Use}
 
     @property
     def demonstration(self) -> bool:

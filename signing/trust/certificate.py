@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -23,7 +24,7 @@ TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 
 _BARE_DSA = bytes.fromhex("06072a8648ce380401")
-_ASKS_POLICIES = {"policy_constraints", "policy_mappings", "inhibit_any_policy"}
+_BINDING = {"name_constraints", "policy_constraints", "policy_mappings", "inhibit_any_policy"}
 _JUDGED = {
     "key_identifier", "authority_key_identifier", "key_usage", "extended_key_usage", "basic_constraints",
     "name_constraints", "crl_distribution_points", "certificate_policies", "policy_constraints", "policy_mappings",
@@ -67,7 +68,9 @@ class Certificate:
     ca: bool
     path_length: int | None
     inherits: bool = False  # a DSA key without its parameters (RFC 3279 2.3.2)
-    policies_asked: bool = False  # something of it bears on the policies of those below
+    binds: bool = (
+        False  # something in it is judged over the whole path: constraints, mappings, inherited parameters
+    )
 
     def __hash__(self) -> int:
         return hash(self.der)
@@ -134,6 +137,17 @@ def read(der: bytes) -> Certificate:
         raise NotACertificate(str(wrong).partition("\n")[0][:200]) from wrong
 
 
+def readable(certificates: Iterable[bytes]) -> tuple[Certificate, ...]:
+    """Each once; what is no certificate is passed over."""
+    found: dict[bytes, Certificate] = {}
+    for der in certificates:
+        try:
+            found[der] = read(der)
+        except NotACertificate:
+            continue
+    return tuple(found.values())
+
+
 def _read(der: bytes) -> Certificate:
     parsed = x509.Certificate.load(der, strict=True)
     tbs = parsed["tbs_certificate"]
@@ -144,6 +158,7 @@ def _read(der: bytes) -> Certificate:
     constraints, usage = extensions.get("basic_constraints"), extensions.get("key_usage")
     purposes = extensions.get("extended_key_usage")
     validity = tbs["validity"]
+    bare = _is_bare(tbs["subject_public_key_info"])
     made = Certificate(
         der=der,
         version=int(tbs["version"]) + 1,
@@ -166,8 +181,8 @@ def _read(der: bytes) -> Certificate:
         purposes=frozenset(one.dotted for one in purposes) if purposes is not None else None,
         ca=bool(constraints is not None and constraints["ca"].native),
         path_length=constraints["path_len_constraint"].native if constraints is not None else None,
-        inherits=_is_bare(tbs["subject_public_key_info"]),
-        policies_asked=not _ASKS_POLICIES.isdisjoint(extensions),
+        inherits=bare,
+        binds=bare or not _BINDING.isdisjoint(extensions),
     )
     # Lazily read parts are read now, so that nothing is raised later.
     _ = made.crl_addresses, made.ocsp_addresses, made.issuer_addresses, made.key_id, made.issuer_key_id

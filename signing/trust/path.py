@@ -20,7 +20,7 @@ from itertools import islice
 from typing import NewType
 
 from signing.trust.anchors import Anchor, TrustSnapshot, Use
-from signing.trust.certificate import Certificate, NotACertificate, read
+from signing.trust.certificate import Certificate, NotACertificate, read, readable
 from signing.trust.constraints import Forbidden, check_constraints
 from signing.trust.dsa import check_issued, working_keys
 from signing.trust.policies import NOTHING_ASKED, PolicyInputs, PolicyRefused, check_policies
@@ -57,19 +57,19 @@ class NoPath(Exception):
         self.flaw, self.subject, self.of_signer, self.detail = flaw, subject, of_signer, detail
 
 
-@dataclass
+@dataclass(slots=True)
 class _Search:
     others: tuple[Certificate, ...]
     anchors: dict[bytes, Anchor]
     at: datetime
+    believed: tuple[Certificate, ...]
     policies: PolicyInputs = NOTHING_ASKED
-    believed: tuple[Certificate, ...] = ()
     steps: int = 0
     flaw: NoPath | None = None
     by_subject: dict[str, list[Certificate]] = field(default_factory=dict)
+    left: dict[str, int] | None = None  # to an anchor, by names; where somebody asked
 
     def __post_init__(self) -> None:
-        self.believed = _readable(self.anchors, limit=len(self.anchors))
         # Anchors first: the shortest way to somebody believed is the one to judge.
         for one in (*self.believed, *self.others):
             self.by_subject.setdefault(one.subject, []).append(one)
@@ -95,7 +95,8 @@ def find_path(
         signer = read(certificate)
     except NotACertificate as wrong:
         raise NoPath(Flaw.UNREADABLE, "", of_signer=True, detail=str(wrong)) from wrong
-    search = _Search(_readable(others), trust.by_use[use], at, policies)
+    readably = readable(islice(others, MAX_OTHERS))
+    search = _Search(readably, trust.by_use[use], at, trust.read_by_use[use], policies)
     for path in _paths(signer, search):
         flaw = _judge(path, search)
         if flaw is None:
@@ -104,37 +105,26 @@ def find_path(
     raise search.flaw or NoPath(Flaw.NO_ISSUER, signer.subject_text, of_signer=True)
 
 
-def _readable(others: Iterable[bytes], limit: int = MAX_OTHERS) -> tuple[Certificate, ...]:
-    found: dict[bytes, Certificate] = {}
-    for der in islice(others, limit):
-        try:
-            found[der] = read(der)
-        except NotACertificate:
-            continue
-    return tuple(found.values())
-
-
 def _paths(signer: Certificate, search: _Search) -> Iterator[tuple[Certificate, ...]]:
-    """Every way up to an anchor whose signatures hold, the shortest first; the rest is judged afterwards. Going by length,
-    no ring of authorities that certify each other keeps us from the way that leads out of it."""
-    ways: deque[tuple[Certificate, ...]] = deque(((signer,),))
+    """Every way up to an anchor whose signatures hold, a shortest one first; the rest is judged afterwards."""
+    ways: list[tuple[Certificate, ...]] = [(signer,)]
     while ways:
-        begun = ways.popleft()
+        begun = ways.pop()
         last = begun[-1]
         if last.der in search.anchors:
             yield begun
         elif len(begun) < MAX_LENGTH:
-            ways += [(*begun, issuer) for issuer in _issuers(begun, last, search)]
+            for issuer in _issuers(begun, last, search):
+                ways.append((*begun, issuer))
             if len(begun) > 1 and search.flaw is None:
                 search.note(NoPath(Flaw.NO_ISSUER, last.subject_text))
 
 
 def _issuers(begun: tuple[Certificate, ...], last: Certificate, search: _Search) -> list[Certificate]:
-    """Whose key signed the last of the way."""
+    """Whose key signed the last of the way; who is to be tried first stands last."""
     named = search.by_subject.get(last.issuer, [])
-    if len(named) > 1 and last.issuer_key_id is not None:
-        hint = last.issuer_key_id
-        named = sorted(named, key=lambda one: one.key_id != hint)
+    if len(named) > 1:
+        named = _best_last(named, last, search)
     found = []
     for issuer in named:
         if _is_loop(issuer, begun):
@@ -150,6 +140,39 @@ def _issuers(begun: tuple[Certificate, ...], last: Certificate, search: _Search)
         if issuer.inherits or _signed_by(last.der, issuer.der):
             found.append(issuer)
     return found
+
+
+def _best_last(named: list[Certificate], last: Certificate, search: _Search) -> list[Certificate]:
+    """By the key's identifier, which is a hint only, then by how far it still is to an anchor; without those from whom none
+    is reached. So no ring of authorities that certify each other keeps us from the way that leads out of it."""
+    if search.left is None:
+        believed = {one.subject for one in search.believed}
+        search.left = distances(((one.issuer, one.subject) for one in search.others), believed)
+    hint, left = last.issuer_key_id, search.left
+
+    def far(one: Certificate) -> tuple[bool, int]:
+        way = 0 if one.der in search.anchors else 1 + left[one.issuer]
+        return hint is not None and one.key_id != hint, way
+
+    leading = [one for one in named if one.der in search.anchors or one.issuer in left]
+    return sorted(leading, key=far, reverse=True)
+
+
+def distances(issued: Iterable[tuple[str, str]], believed: Iterable[str]) -> dict[str, int]:
+    """How many certificates stand between each name and one that is believed, going by names (issuer, subject) alone; who
+    is not in it is cut off."""
+    below: dict[str, list[str]] = {}
+    for issuer, subject in issued:
+        below.setdefault(issuer, []).append(subject)
+    left = dict.fromkeys(believed, 0)
+    ways = deque(left)
+    while ways:
+        name = ways.popleft()
+        for subject in below.get(name, ()):
+            if subject not in left:
+                left[subject] = left[name] + 1
+                ways.append(subject)
+    return left
 
 
 def _is_loop(issuer: Certificate, begun: tuple[Certificate, ...]) -> bool:
@@ -179,22 +202,22 @@ def _may_issue(one: Certificate) -> bool:
 
 def _judge(path: Sequence[Certificate], search: _Search) -> NoPath | None:
     """The first flaw of a path whose signatures hold, from the anchor down."""
-    inherits, asked, narrows = False, search.policies.explicit, False
+    bound = search.policies.explicit
     for number in range(len(path) - 1, -1, -1):
         one = path[number]
         flaw = _flaw_of(one, number, path, search)
         if flaw is not None:
             return NoPath(flaw, one.subject_text, of_signer=number == 0)
-        inherits = inherits or one.inherits
-        asked = asked or one.policies_asked
-        narrows = narrows or "name_constraints" in one.extensions
-    if inherits and not _inherited_keys_hold(path):
+        bound = bound or one.binds
+    return _judge_together(path, search) if bound else None
+
+
+def _judge_together(path: Sequence[Certificate], search: _Search) -> NoPath | None:
+    if any(one.inherits for one in path) and not _inherited_keys_hold(path):
         return NoPath(Flaw.NO_ISSUER, path[0].subject_text, of_signer=True)
     try:
-        if narrows:
-            check_constraints(path)
-        if asked:
-            check_policies(path, search.policies)
+        check_constraints(path)
+        check_policies(path, search.policies)
     except (Forbidden, PolicyRefused) as wrong:
         return NoPath(Flaw.FORBIDDEN, path[0].subject_text, of_signer=True, detail=str(wrong))
     return None

@@ -65,7 +65,8 @@ def judge_path(question: PathQuestion) -> PathVerdict:
     except NotACertificate as wrong:
         return PathVerdict(Flaw.UNREADABLE, detail=str(wrong))
     bag = Bag(question.others)
-    others, more = bag.above(signer)
+    believed = {one.subject for one in question.trust.read_by_use[Use.SIGNATURES]}
+    others, more = bag.above(signer, believed)
     first: PathVerdict | None = None
     for _ in range(MAX_WAYS):
         try:

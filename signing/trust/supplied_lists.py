@@ -53,7 +53,8 @@ class SuppliedLists:
                 self._by_issuer.setdefault(one.issuer, []).append(one)
         for each in self._by_issuer.values():
             each.sort(key=lambda crl: crl.this_update, reverse=True)
-        self._bag, self._trust, self._moment = bag, TrustSnapshot((anchor,)), moment
+        self._bag, self._moment = bag, moment
+        self._trust, self._anchor = TrustSnapshot((anchor,)), [read(anchor.certificate)]
         self._known: dict[bytes, Answer] = {}
         self._asked_now: list[bytes] = []
         self._checks = 0
@@ -180,13 +181,12 @@ class SuppliedLists:
             return True
         return any(
             self._stands(signer, place, points)
-            for signer in (*self._bag.named(crl.issuer, crl.key_id), *self._anchors(crl.issuer))
-            if signer.der != above.der and _may_sign(signer) and crl.signed_by(signer.key)
+            for signer in (*self._bag.named(crl.issuer, crl.signed_by), *self._anchors(crl))
+            if signer.der != above.der and _may_sign(signer)
         )
 
-    def _anchors(self, name: str) -> list[Certificate]:
-        believed = map(read, (one.certificate for one in self._trust.anchors))
-        return [one for one in believed if one.subject == name]
+    def _anchors(self, crl: Crl) -> list[Certificate]:
+        return [one for one in self._anchor if one.subject == crl.issuer and crl.signed_by(one.key)]
 
     def _stands(self, signer: Certificate, place: _Place, points: Sequence[Point]) -> bool:
         if signer.der == place.certificate.der:
@@ -194,7 +194,7 @@ class SuppliedLists:
             return any(signer.subject in point.issuers for point in points)
         if signer.der in self._asked_now:
             return False
-        others, _ = self._bag.above(signer)
+        others, _ = self._bag.above(signer, {one.subject for one in self._anchor})
         try:
             found = find_path(signer.der, others, self._trust, self._moment.at)
         except NoPath:

@@ -18,15 +18,17 @@ def inside(der: bytes, at: int) -> tuple[int, int]:
     return start, start + length
 
 
-def subject_of(certificate: bytes) -> bytes:
-    """DER of the subject's name. Raises ValueError, IndexError."""
+def names_of(certificate: bytes) -> tuple[bytes, bytes, bytes]:
+    """DER of the issuer's name, the subject's name and the subject's public key. Raises ValueError, IndexError."""
     at, _ = inside(certificate, 0)
     at, _ = inside(certificate, at)
-    # Version, serial number, algorithm, issuer, validity; only version 1 leaves the first out.
-    for _ in range(5 if certificate[at] == VERSION else 4):
-        _, at = inside(certificate, at)
-    _, end = inside(certificate, at)
-    return certificate[at:end]
+    parts = []
+    # Version, which only version 1 leaves out, serial number, algorithm, issuer, validity, subject, key.
+    for _ in range(7 if certificate[at] == VERSION else 6):
+        _, end = inside(certificate, at)
+        parts.append(certificate[at:end])
+        at = end
+    return parts[-4], parts[-2], parts[-1]
 
 
 def revoked_of(der: bytes, signed: int) -> tuple[int, int]:
