@@ -159,7 +159,9 @@ class _Reader:
             if event != "begin" or not self._many:
                 raise BadRequest(Fault.BAD_FORM)
             _, parameters, _ = await self._part()
-            if "filename" not in parameters or number == MOST_FILES:
+            if "filename" not in parameters:
+                raise BadRequest(Fault.BAD_FORM)
+            if number == MOST_FILES:
                 raise BadRequest(Fault.TOO_MANY_FIELDS)
             yield NextFile.named(parameters["filename"])
         while await self._feed():
