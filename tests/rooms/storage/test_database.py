@@ -185,7 +185,8 @@ async def test_where_a_commit_is_worth_nothing_nothing_is_written(
 
 async def test_what_was_answered_survives_the_servers_death() -> None:
     """Every process of PostgreSQL is killed in the middle of works, and again. Whose answer was lost may be there or not."""
-    answered, lost = set(), 0
+    answered: set[UUID] = set()
+    lost = 0
     with servers.postgresql() as server, servers.new_kept_database(server) as url:
         await migrate(url.replace("//service@", "//keeper@"), server)
         db = Database(url, password_file=server.password_file)
