@@ -96,6 +96,7 @@ def test_what_was_issued_and_what_was_signed_stand_beside_what_was_brought(visit
     page = somebody.go(brought(site, grown))
     assert page.locator(".both img").count() == 2
     page.get_by_text("Thời gian và các thay đổi").click()
+    assert "Không có gì được thêm" not in page.locator("main").inner_text()
     for name, expected in (("tải bản đúng như khi ký", signed), ("Tải bản cơ quan đã phát hành", signed)):
         address = page.get_by_role("link", name=name).get_attribute("href")
         answer = somebody.context.request.get(site.address + str(address))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from catalogue import N_
 from signing.shown_time import day, hour
 from signing.verification import wording
+from signing.verification.advice import told
 from signing.verification.report import (
     CertificateFacts,
     Finding,
@@ -69,7 +70,7 @@ class SignatureView:
     chain: tuple[CertificateFacts, ...]
     timestamps: tuple[TimestampReport, ...]
     changes: tuple[str, ...]
-    findings: tuple[str, ...]
+    findings: tuple[tuple[str, str, str], ...]  # what it is, what it means, what to do
     level: str | None
 
 
@@ -80,7 +81,7 @@ class Answer:
     todo: str | None
     demonstration: bool
     signatures: tuple[SignatureView, ...]
-    findings: tuple[str, ...]
+    findings: tuple[tuple[str, str, str], ...]  # what it is, what it means, what to do
     report: Report
     revealing: bool
 
@@ -191,6 +192,6 @@ def _signature(one: SignatureReport, say: Say, *, revealing: bool) -> SignatureV
     )
 
 
-def _findings(them: Sequence[Finding], say: Say) -> tuple[str, ...]:
+def _findings(them: Sequence[Finding], say: Say) -> tuple[tuple[str, str, str], ...]:
     """Demonstration trust stands above the sentence already (K6)."""
-    return tuple(wording.finding_sentence(one, say) for one in them if one.code != "DEMONSTRATION_TRUST")
+    return tuple(told(one, say) for one in them if one.code != "DEMONSTRATION_TRUST")
