@@ -29,7 +29,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from storage.database import DatabaseUnavailable
 from storage.intervals import Intervals, Work
-from storage.jobs_database import BEAT, JobsDatabase
+from storage.jobs_database import BEAT, FURTHEST, JobsDatabase
 from storage.jobs_database import Work as Kind
 from storage.problem import Problem
 
@@ -50,6 +50,7 @@ SET_ASIDE_AFTER = 10  # failures one after the other: a good hour
 DEATHS = 3  # how often a job is begun again whose process died
 STARTS_WITHIN = 60.0  # seconds
 GRACE = 5.0  # seconds that running handlers have when the service stops
+FORGETS, AT_A_TIME = 3600.0, 500  # seconds between two times, rows at once
 REMEMBERED = timedelta(days=7)  # for as long a finished job is not begun again by its identifier
 
 
@@ -99,7 +100,7 @@ class Jobs:
         self._began = time.monotonic()
         self._intervals.every(BEAT, "jobs.beat", self._beat)
         self._intervals.every(ENGINE_AGAIN, "jobs.engine", self._try)
-        self._intervals.every(REMEMBERED.total_seconds() / 24, "jobs.forget", self._forget)
+        self._intervals.every(FORGETS, "jobs.forget", self._forget)
         self._intervals.start()
         await self._try()
 
@@ -222,7 +223,7 @@ class Jobs:
     ) -> None:
         if self._engine is None:
             raise RuntimeError("the jobs are not started")
-        wait = (due - self._clock()).total_seconds()
+        wait = min((due - self._clock()).total_seconds(), FURTHEST)
         options: Any = {
             "workflow_name": WORKFLOW, "queue_name": QUEUE, "workflow_id": f"{name}/{id}/{attempt}",
             "app_version": self._version, **({"delay_seconds": wait} if wait > 0 else {}),
@@ -310,11 +311,17 @@ class Jobs:
         before = (datetime.now(UTC) - REMEMBERED).isoformat()  # the engine's own times, not the clock's
         while engine is not None:
             old = engine.list_workflows(
-                status="SUCCESS", end_time=before, limit=500, load_input=False, load_output=False
+                status="SUCCESS", end_time=before, limit=AT_A_TIME, load_input=False, load_output=False
             )
             if not old:
-                return
+                break
             engine.delete_workflows([one.workflow_id for one in old])
+        # Each attempt is a row: a job that is asked every half minute for a day would leave thousands.
+        while engine is not None and self._database is not None:
+            ended = self._database.superseded(self._kind, AT_A_TIME)
+            if not ended:
+                return
+            engine.delete_workflows(ended)
 
 
 def look(database_url: str, versions: Sequence[str], *, password_file: Path | None) -> list[Problem]:

@@ -30,6 +30,8 @@ CONNECTIONS = 12
 BEAT = 10.0  # seconds between two signs of life
 SILENT = 30.0  # seconds after which a process that gives none is taken for dead
 OVERDUE = 300.0  # seconds that work may be due without anybody beginning it
+FURTHEST = 7 * 86400.0  # seconds: what is due later was put down by a clock that was wrong
+SUPERSEDED = 3600.0  # seconds after which an ended attempt that is not a job's first is of no use to anybody
 SHOWN = 20  # of what was set aside
 TABLE_LOCK = 0x416E4A6F62  # PostgreSQL's CREATE TABLE IF NOT EXISTS is not safe beside itself
 
@@ -40,13 +42,18 @@ BEGIN = "INSERT INTO {schema}antin_living (executor, host, seen) VALUES (:execut
 BEAT_AGAIN = "UPDATE {schema}antin_living SET seen = {now} WHERE executor = :executor"
 GONE = "DELETE FROM {schema}antin_living WHERE executor = :executor"
 BURY = "DELETE FROM {schema}antin_living WHERE seen < {now} - 86400"
-ALIVE = "SELECT executor FROM {schema}antin_living WHERE seen > {now} - :silent"
+ALIVE = "SELECT executor FROM {schema}antin_living WHERE seen > {now} - :silent AND seen < {now} + :silent"
 # As the engine itself hands over what its own predecessor left; the owner is what fences the one who wakes up.
 TAKE_OVER = """UPDATE {schema}workflow_status SET status = 'ENQUEUED', owner_xid = NULL, started_at_epoch_ms = NULL,
     updated_at = CAST(1000 * {now} AS BIGINT), application_version = :version, queue_name = coalesce(queue_name, :queue)
     WHERE status = 'PENDING' AND name = :workflow AND application_version IN :known AND executor_id NOT IN :living"""
 ADOPT = """UPDATE {schema}workflow_status SET application_version = :version
     WHERE status IN ('ENQUEUED', 'DELAYED') AND name = :workflow AND application_version IN :older"""
+NEARER = """UPDATE {schema}workflow_status SET delay_until_epoch_ms = CAST(1000 * {now} AS BIGINT)
+    WHERE status = 'DELAYED' AND name = :workflow AND delay_until_epoch_ms > 1000 * ({now} + :furthest)"""
+# The first tells that the job was done; of the others only the last matters, and only while it goes on.
+ATTEMPTS = """SELECT workflow_uuid FROM {schema}workflow_status WHERE status = 'SUCCESS' AND name = :workflow
+    AND workflow_uuid NOT LIKE '%/1' AND updated_at < 1000 * ({now} - :superseded) LIMIT :many"""
 OTHERS = """SELECT count(*) FROM {schema}workflow_status
     WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') AND application_version NOT IN :known"""
 LATE = """SELECT count(*) FROM {schema}workflow_status
@@ -107,15 +114,16 @@ class JobsDatabase:
 
     def beat(self, executor: str, host: str, work: Work) -> int:
         """Says that this process lives, and takes over the work of dead ones, also in older forms: how many jobs. Who
-        was silent itself (paused, or the database was away) lets the others speak first."""
+        was silent itself (paused, the database away or its clock set) lets the others speak first."""
         with self.engine.begin() as connection:
             silent_for = connection.scalar(self._said(SEEN), {"executor": executor})
             self._speak(connection, executor, host, known=silent_for is not None)
+            connection.execute(self._said(NEARER), {"workflow": work.workflow, "furthest": FURTHEST})
             older, found = list(work.versions[1:]), 0
             if older:
                 named = {"version": work.versions[0], "workflow": work.workflow, "older": older}
                 found = connection.execute(self._said(ADOPT, "older"), named).rowcount
-            if not self.alone and (silent_for is None or silent_for > SILENT):
+            if not self.alone and (silent_for is None or abs(silent_for) > SILENT):
                 return found
             living = (
                 [executor] if self.alone else list(connection.scalars(self._said(ALIVE), {"silent": SILENT}))
@@ -125,6 +133,12 @@ class JobsDatabase:
                 "known": list(work.versions), "living": living,
             }  # fmt: skip
             return found + connection.execute(self._said(TAKE_OVER, "known", "living"), named).rowcount
+
+    def superseded(self, work: Work, many: int) -> list[str]:
+        """Attempts that ended a while ago, their job's first apart."""
+        named = {"workflow": work.workflow, "superseded": SUPERSEDED, "many": many}
+        with self.engine.connect() as connection:
+            return list(connection.scalars(self._said(ATTEMPTS), named))
 
     def gone(self, executor: str) -> None:
         """This process ends: what it left is anybody's at once."""

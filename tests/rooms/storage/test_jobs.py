@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, text
 
 from storage.database import DatabaseUnavailable
 from storage.jobs import SET_ASIDE_AFTER, Jobs, look
@@ -37,6 +37,17 @@ class Place:
         await jobs.start()
         self.started.append(jobs)
         return jobs
+
+    @property
+    def schema(self) -> str:
+        return "" if self.url.startswith("sqlite") else "dbos."
+
+    @contextmanager
+    def tables(self) -> Iterator[Connection]:
+        database = JobsDatabase(make_url(self.url), self.password_file, looking=True)
+        with database.engine.begin() as connection:
+            yield connection
+        database.close()
 
     async def until(self, count: int) -> None:
         async with asyncio.timeout(30):
@@ -78,6 +89,60 @@ async def test_a_job_is_asked_again_at_the_time_it_gives(place: Place) -> None:
     assert await jobs.counts() == {
         "jobs_started": 1, "jobs_waiting": 0, "jobs_running": 0, "jobs_failed": 0, "jobs_failures": 0
     }  # fmt: skip
+
+
+async def test_what_a_clock_a_year_ahead_put_down_does_not_wait_for_a_year(place: Place) -> None:
+    async def waits(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        return place.clock() + timedelta(days=1) if len(place.calls) == 1 else None
+
+    jobs = place.jobs()
+    jobs.handle("waits", waits)
+    await place.start(jobs)
+    await jobs.enqueue("waits", uuid4(), {}, agency=AGENCY)
+    await place.until(1)
+    while (await jobs.counts())["jobs_waiting"] != 1:
+        await asyncio.sleep(0.05)
+    for later, called in ((3 * 86_400_000, 1), (365 * 86_400_000, 2)):
+        with place.tables() as connection:
+            connection.execute(
+                text(
+                    f"UPDATE {place.schema}workflow_status SET delay_until_epoch_ms = delay_until_epoch_ms + {later} "
+                    "WHERE status = 'DELAYED'"
+                )
+            )
+        await jobs.beat()
+        await place.until(called)
+
+
+async def test_attempts_that_are_over_are_forgotten(place: Place) -> None:
+    async def thrice(input: dict[str, str]) -> datetime | None:
+        place.calls.append(input)
+        return place.clock() if len(place.calls) < 4 else None
+
+    jobs, id = place.jobs(), uuid4()
+    jobs.handle("thrice", thrice)
+    await place.start(jobs)
+    await jobs.enqueue("thrice", id, {}, agency=AGENCY)
+    await place.until(4)
+    while (await jobs.counts())["jobs_running"] or (await jobs.counts())["jobs_waiting"]:
+        await asyncio.sleep(0.05)
+
+    def left() -> list[str]:
+        with place.tables() as connection:
+            rows = connection.scalars(text(f"SELECT workflow_uuid FROM {place.schema}workflow_status"))
+            return sorted(rows)
+
+    await jobs._forget()
+    assert left() == [f"thrice/{id}/{number}" for number in (1, 2, 3, 4)]
+    with place.tables() as connection:
+        connection.execute(
+            text(f"UPDATE {place.schema}workflow_status SET updated_at = updated_at - 3700000")
+        )
+    await jobs._forget()
+    assert left() == [f"thrice/{id}/1"]
+    await jobs.enqueue("thrice", id, {}, agency=AGENCY)  # done is done
+    assert left() == [f"thrice/{id}/1"] and len(place.calls) == 4
 
 
 async def test_the_same_identifier_is_one_job(place: Place) -> None:

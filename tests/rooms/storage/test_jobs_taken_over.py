@@ -183,6 +183,23 @@ async def test_what_kills_each_process_is_set_aside(yard: Yard) -> None:
     assert yard.calls == []
 
 
+async def test_a_clock_of_the_database_that_is_set_back_kills_nobody_and_keeps_nobody_alive(
+    yard: Yard,
+) -> None:
+    id = uuid4()
+    async with yard.worker("theirs", "dies") as worker:
+        await worker.says("started")
+        yard.put_down(id)
+        assert await worker.process.wait() == -signal.SIGKILL
+        async with yard.ours() as jobs:
+            yard.sql("UPDATE dbos.antin_living SET seen = seen + 86400 * 365")
+            await jobs.beat()
+            assert yard.rows() == [(f"work/{id}/1", "PENDING", "theirs")]  # whoever lives has yet to say so
+            await jobs.beat()
+            await yard.until_done(id)
+    assert yard.calls == [id]
+
+
 async def test_who_was_silent_itself_lets_the_others_speak_first(yard: Yard) -> None:
     """The database was away for a minute: nobody is dead for that."""
     id = uuid4()
