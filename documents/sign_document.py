@@ -61,7 +61,7 @@ class SignDocument:
         REVOCATION_PENDING). The same `request` again goes on, or gives the same end.
 
         Raises NoSuchDocument, NoSuchKey, NotAllowed, DocumentBusy, RequestHeld, CannotSign, CertificateRefused,
-        KeyRefused, KeyUnavailable, WorkNotAccepted, ClockUnsure, StoreUnavailable, WorkshopFailed."""
+        KeyRefused, KeyUnavailable, WorkNotAccepted, ClockUnsure, StoreUnavailable, WorkshopFailed, WorkshopKilled."""
         if wish.key is None or not caller.may(f"sign:{wish.key}"):
             raise NotAllowed(f"sign:{wish.key or ''}")
         held = await self._requests.claim(caller, document, request, wish)

@@ -33,6 +33,7 @@ MOST_WAITING = 64  # calls of `run_beside`; those of `run` are bounded at the do
 WAIT_FOR_A_PLACE = 5.0  # seconds, said to whoever finds none
 START_SECONDS = 30.0
 END_SECONDS = 5.0
+GONE = "the template is gone"  # and its children with it
 
 
 class WorkshopFailed(Exception):
@@ -42,6 +43,13 @@ class WorkshopFailed(Exception):
     def __init__(self, why: str, detail: str = "") -> None:
         super().__init__(f"{why}: {detail}" if detail else why)
         self.why, self.detail = why, detail
+
+
+class WorkshopKilled(Exception):
+    """The child was ended from outside (an administrator, the kernel short of memory): that says nothing of the file. The
+    call may be made again."""
+
+    retry_after = 1.0
 
 
 class WorkshopBusy(Exception):
@@ -82,8 +90,8 @@ class Workshop:
         self, function: Callable[..., Any], *args: Any, seconds: float, memory: int, **more: Any
     ) -> Any:
         """`function` (of a module, not a closure) with these arguments, in a child. `memory`: bytes that it may take on
-        top of what the child has. `seconds` run from its start, not from ours. Raises WorkshopFailed, and whatever
-        `function` raises."""
+        top of what the child has. `seconds` run from its start, not from ours. Raises WorkshopFailed, WorkshopKilled, and
+        whatever `function` raises."""
         order = pack_order(function, args, more)
         async with self._signing:
             return await self._run_somewhere(order, memory, seconds, function)
@@ -91,7 +99,8 @@ class Workshop:
     async def run_beside(
         self, function: Callable[..., Any], *args: Any, seconds: float, memory: int, **more: Any
     ) -> Any:
-        """The same for work that no signature waits for. Raises WorkshopBusy besides."""
+        """The same for work that no signature waits for, and that changes nothing: a child that was killed is followed by
+        another, once. Raises WorkshopBusy besides."""
         order = pack_order(function, args, more)
         if self._beside.locked() and self._waiting >= MOST_WAITING:
             raise WorkshopBusy
@@ -101,6 +110,8 @@ class Workshop:
         finally:
             self._waiting -= 1
         try:
+            with contextlib.suppress(WorkshopKilled):
+                return await self._run_somewhere(order, memory, seconds, function)
             return await self._run_somewhere(order, memory, seconds, function)
         finally:
             self._beside.release()
@@ -148,6 +159,8 @@ class Workshop:
             raise WorkshopFailed("time", f"{seconds:g} s, {function.__qualname__}") from late
         except OSError as gone:
             why = await template.why(place.number)
+            if why in {signal.SIGKILL.name, GONE}:
+                raise WorkshopKilled(f"{why}, {function.__qualname__}") from gone
             raise WorkshopFailed("crashed", f"{why}, {function.__qualname__}") from gone
         if leaves:
             place.end()
@@ -231,7 +244,7 @@ class _Template:
             except OSError as gone:
                 ours.close()
                 self.runs = False
-                raise WorkshopFailed("crashed", "the template is gone") from gone
+                raise WorkshopKilled(GONE) from gone
         ours.setblocking(False)
         return number, ours
 
@@ -251,7 +264,7 @@ class _Template:
                     status = int(await loop.sock_recv(self._control, MESSAGE_LIMIT))
             except (OSError, ValueError):
                 self.runs = False
-                return "the template is gone"
+                return GONE
         if status >= 0:
             return f"exit status {status}"
         with contextlib.suppress(ValueError):

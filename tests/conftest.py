@@ -44,7 +44,7 @@ async def house(world: World, home: Path) -> AsyncIterator[House]:
 
 # The modules that take the longest, the longest first: begun last, one of them would keep one process busy alone.
 LONG = (
-    "test_the_store_fails", "test_jobs", "test_another_takes_over", "test_somebody_edits_the_database",
+    "test_everything_goes_wrong", "test_the_store_fails", "test_jobs", "test_another_takes_over", "test_somebody_edits_the_database",
     "test_we_crash_between_two_steps", "test_home", "test_a_backup_is_refused", "test_pdf_refusals",
     "test_no_secret_is_left", "test_sign_document", "test_we_restore_a_backup", "test_a_hundred_wait_for_an_upgrade",
     "test_a_demonstration_is_not_production", "test_dss", "test_people", "test_every_page", "test_signing_form",

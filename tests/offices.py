@@ -61,6 +61,7 @@ class Offices:
         await self._after(crowd, story)
 
     async def in_two_calls(self, crowd: Crowd, story: Story) -> None:
+        story.patient = True  # what is prepared waits an hour for its signature
         await crowd.upload(story)
         wish = {
             "mode": "prepare", "certificate": _base64(self.holder.certificate), "level": crowd.chance.choice(LEVELS),

@@ -105,12 +105,19 @@ class Soak:
 
     async def signs_again(self, what: str) -> None:
         """Who comes now has a signed document, whichever process is asked."""
+        waiting = {asyncio.create_task(self._signs(one)) for one in self.crowd.addresses}
         try:
             async with asyncio.timeout(RECOVERED_WITHIN):
-                await asyncio.gather(*(self._signs(one) for one in self.crowd.addresses))
+                while waiting:
+                    done, waiting = await asyncio.wait(waiting, timeout=1.0)
+                    self.torment.look()
+                    for task in done:
+                        task.result()
         except TimeoutError as why:
             raise AssertionError(f"nothing is signed after: {what} ({self.crowd.refused})") from why
-        self.torment.look()
+        finally:
+            for task in waiting:
+                task.cancel()
 
     async def _signs(self, address: str) -> None:
         crowd = Crowd([address], self.ground.api_key, self.torment.chance)

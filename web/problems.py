@@ -35,7 +35,7 @@ from signing.pades import CannotSign
 from signing.timestamping.clock import ClockUnsure
 from signing.timestamping.source import TimestampUnavailable
 from signing.trust.anchors import CannotLoad
-from signing.workshop import WorkshopBusy, WorkshopFailed
+from signing.workshop import WorkshopBusy, WorkshopFailed, WorkshopKilled
 from storage.database import DatabaseUnavailable
 from storage.store import Damaged, NotKept, StoreUnavailable
 from web import refusals
@@ -205,6 +205,10 @@ TABLE: Mapping[type[Exception], Problem] = {
         "our-limit", 503, NOT_NOW, N_("Xử lý tệp vượt quá giới hạn thời gian hoặc bộ nhớ của dịch vụ."),
         N_("Hãy thử lại sau ít phút; nếu vẫn vậy, hãy xuất lại tệp cho đơn giản hơn."), Saved.DOCUMENT, retryable=True,
         retry_after=30,
+    ),
+    WorkshopKilled: Problem(
+        "reader-killed", 503, NOT_NOW, N_("Tiến trình đọc tệp đã bị dừng từ bên ngoài khi đang làm việc."), TRY_AGAIN_SOON,
+        retryable=True, retry_after=1,
     ),
     WorkshopBusy: Problem(
         "too-many-verifications", 503, NOT_NOW, N_("Đang có quá nhiều tệp chờ được kiểm tra."),

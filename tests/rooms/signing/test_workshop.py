@@ -23,7 +23,7 @@ import pytest
 
 from signing.parcels import NotAValue, open_value, pack_value
 from signing.profile import Level
-from signing.workshop import Workshop, WorkshopFailed
+from signing.workshop import Workshop, WorkshopFailed, WorkshopKilled
 
 MIB = 1 << 20
 ROOT = Path(__file__).parents[3]
@@ -66,6 +66,13 @@ def sleeps(seconds: float, file: Path | None = None) -> None:
     if file is not None:
         file.write_text(str(os.getpid()))
     time.sleep(seconds)
+
+
+def sleeps_once(file: Path) -> str:
+    if file.exists():
+        return "again"
+    sleeps(60, file)
+    return "at once"
 
 
 def meets(mine: Path, other: Path) -> bool:
@@ -228,6 +235,20 @@ async def test_a_crash_ends_one_call_only(workshop: Workshop) -> None:
     await other
 
 
+async def test_killed_from_outside_says_nothing_of_the_file(workshop: Workshop, tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    task = asyncio.create_task(run(workshop, sleeps_once, mark))
+    os.kill(await _written(mark), signal.SIGKILL)
+    with pytest.raises(WorkshopKilled):
+        await task
+    assert await run(workshop, sleeps_once, mark) == "again"
+    mark.unlink()
+    # What changes nothing is simply done again, once.
+    task = asyncio.create_task(workshop.run_beside(sleeps_once, mark, seconds=60, memory=64 * MIB))
+    os.kill(await _written(mark), signal.SIGKILL)
+    assert await task == "again"
+
+
 async def test_no_socket_no_program_no_process(workshop: Workshop) -> None:
     assert workshop.confined
     told = await run(workshop, refused_calls)
@@ -252,12 +273,11 @@ async def test_nothing_is_inherited(
 
 async def test_given_up_by_its_caller_it_is_ended(workshop: Workshop, tmp_path: Path) -> None:
     task = asyncio.create_task(run(workshop, sleeps, 60, tmp_path / "pid"))
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-        await asyncio.sleep(0.01)
+    process = await _written(tmp_path / "pid")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await _gone(int((tmp_path / "pid").read_text()))
+    await _gone(process)
     assert await run(workshop, same, 1) == 1
 
 
@@ -327,7 +347,7 @@ async def test_it_is_started_again_when_the_template_is_gone() -> None:
         os.kill(template._process.pid, signal.SIGKILL)
         # Its child goes with it, a moment later: until then an answer may still come, or a broken line.
         for _ in range(3):
-            with contextlib.suppress(WorkshopFailed):
+            with contextlib.suppress(WorkshopKilled):
                 await run(made, same, 1)
             await asyncio.sleep(0.05)
         assert await run(made, same, 1) == 1
@@ -356,6 +376,12 @@ async def test_children_die_with_their_parent() -> None:
     await parent.wait()
     for one in pids:
         await _gone(one)
+
+
+async def _written(file: Path) -> int:
+    while not file.exists() or not file.read_text():
+        await asyncio.sleep(0.01)
+    return int(file.read_text())
 
 
 async def _gone(process: int) -> None:
