@@ -39,9 +39,9 @@ class ReportSigning:
         """Raises NotSigned."""
         try:
             found = await self.keys.descriptions()
-            name = next(
-                (one.name for one in found if one.purpose is Purpose.REPORTS and one.certificate), None
-            )
+            # The service's own: it signs on nobody's behalf.
+            ours = (one for one in found if one.purpose is Purpose.REPORTS and one.agency == SERVICE)
+            name = next((one.name for one in ours if one.certificate), None)
             if name is None:
                 raise NotSigned("no key for reports")
             return await self.keys.open(name)
