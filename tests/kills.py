@@ -45,7 +45,7 @@ ALONE, TOKEN_ALONE, CHILD, FAMILY, TWO, ALL = (
     "one process", "the token process", "a child that reads files", "one process with all its children", "two processes",
     "everything",
 )  # fmt: skip
-WEIGHTS = {ALONE: 45, TOKEN_ALONE: 25, FAMILY: 14, TWO: 8, ALL: 8}
+WEIGHTS = {ALONE: 42, TOKEN_ALONE: 23, CHILD: 7, FAMILY: 13, TWO: 8, ALL: 7}
 ENDED_WITHIN = 600.0  # seconds, once nobody is killed any more
 
 
@@ -191,9 +191,12 @@ class Torment:
                 self.end(what, here[:1], children=what == FAMILY)
             elif what == TWO:
                 self.end(what, here, others=[self.token_pid()] if len(here) < 2 else [])
-            elif token := self.token_pid():
-                self.kills.append(Kill(what, time.monotonic()))
-                end_all([token])
+            else:
+                token = self.token_pid()
+                children = [one for one in family_of(here[0].pid)[1:] if one != token]
+                if pid := token if what == TOKEN_ALONE else self.chance.choice(children or [0]):
+                    self.kills.append(Kill(what, time.monotonic()))
+                    end_all([pid])
 
     def look(self) -> None:
         """Raises RuntimeError where a server ended by itself."""
