@@ -1,8 +1,10 @@
-"""P6: a hundred stories wait for revocation data when the service is upgraded, to a program with another form of stored work."""
+"""P6: a hundred stories wait for a time-stamp or for revocation data when the service is upgraded, to a program with another
+form of stored work."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -17,7 +19,7 @@ from signing.profile import Level
 from storage.schema import RenditionRow, SigningRequestRow
 from tests.house import CHAIRMAN_KEY, House, World, open_world_house
 
-STORIES = 100
+STORIES, OF_JOBS = 100, 10  # those that owe revocation data are a job each
 
 
 def states(session: Session) -> dict[str, int]:
@@ -35,17 +37,25 @@ async def test_an_upgrade_strands_none(world: World, home: Path, monkeypatch: py
     caller = world.chairman.caller
     monkeypatch.setattr(ground, "JOB_VERSION", "before")
     monkeypatch.setattr(ground, "OLDER_JOBS", ())
-    with world.pki.answering("ocsp"), world.pki.answering("crls"):
+    with ExitStack() as away:
+        for service in ("ocsp", "crls"):
+            away.enter_context(world.pki.answering(service))
         async with open_world_house(world, home, serving=True) as house:
             async with asyncio.timeout(30):
                 while not (await house.rooms.counts())["jobs_started"]:
                     await asyncio.sleep(0.05)
-            for _ in range(STORIES):
+            for number in range(STORIES):
+                if number == OF_JOBS:
+                    away.enter_context(world.pki.answering("tsa"))
                 document = (await house.upload(caller)).id
-                waiting = await house.sign(caller, document, CHAIRMAN_KEY, level=Level.B_LT)
-                assert waiting.state is RequestState.REVOCATION_PENDING
+                level = Level.B_LT if number < OF_JOBS else Level.B_T
+                waiting = await house.sign(caller, document, CHAIRMAN_KEY, level=level)
+                state = (
+                    RequestState.REVOCATION_PENDING if number < OF_JOBS else RequestState.TIMESTAMP_PENDING
+                )
+                assert waiting.state is state
             waiting_jobs = await house.rooms.counts()
-            assert waiting_jobs["jobs_waiting"] + waiting_jobs["jobs_running"] == STORIES
+            assert waiting_jobs["jobs_waiting"] + waiting_jobs["jobs_running"] == OF_JOBS
     monkeypatch.setattr(ground, "JOB_VERSION", "after")
     monkeypatch.setattr(ground, "OLDER_JOBS", ("before",))
     world.clock.move(timedelta(minutes=1))
