@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 
 from asn1crypto import core
 from asn1crypto.crl import CRLEntryExtensions, RevokedCertificate
@@ -42,7 +43,7 @@ class Entries:
             if self._der.find(_CRITICAL, start, stop) < 0:
                 continue
             extensions = self._extensions(start, stop)
-            if extensions not in seen:
+            if _CRITICAL in extensions and extensions not in seen:  # a serial number may hold these bytes too
                 seen.add(extensions)
                 if len(seen) > MAX_KINDS or not _judged(extensions):
                     return False
@@ -85,7 +86,10 @@ def _judged(extensions: bytes) -> bool:
     return all(one["extn_id"].native in _JUDGED for one in listed if one["critical"].native)
 
 
+@lru_cache(maxsize=MAX_KINDS)
 def _issuer(extensions: bytes) -> str | None:
+    if _CERTIFICATE_ISSUER not in extensions:
+        return None
     for one in CRLEntryExtensions.load(extensions, strict=True):
         if one["extn_id"].native == "certificate_issuer":
             for name in one["extn_value"].parsed:
