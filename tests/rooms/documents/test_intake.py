@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import hashlib
+import os
+import signal
+import time
 import zlib
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -20,6 +23,7 @@ from documents.document import Disclosure
 from documents.intake import NAME_BYTES, Arrival, IntakeRefusal, NotAccepted, clean_name, land
 from documents.office import Caller, NotAllowed
 from documents.once import OtherBody
+from signing.workshop import WorkshopKilled
 from storage.database import DatabaseUnavailable
 from storage.store import StoreUnavailable
 from tests.papers import letter
@@ -100,6 +104,30 @@ async def test_a_reader_that_crashes_takes_nothing_along(desk: Desk, monkeypatch
         with pytest.raises(NotAccepted) as refused:
             await desk.receive()
     assert refused.value.reason is IntakeRefusal.TOO_COMPLEX
+    assert not desk.left_behind()
+    await desk.receive()
+
+
+def waits(_: Path) -> None:
+    time.sleep(60)
+
+
+async def test_a_reader_that_was_killed_says_nothing_of_the_file(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short of memory, or by an administrator: the caller may come again, and is not told that the file is too complex."""
+    with monkeypatch.context() as patched:
+        patched.setattr("documents.inspecting.count_pages", waits)
+        receiving = asyncio.create_task(desk.receive())
+        workshop = desk.intake._workshop
+        await workshop.start()
+        assert workshop._template is not None
+        template = workshop._template._process.pid
+        while not (children := Path(f"/proc/{template}/task/{template}/children").read_text().split()):
+            await asyncio.sleep(0.01)
+        os.kill(int(children[0]), signal.SIGKILL)
+        with pytest.raises(WorkshopKilled):
+            await receiving
     assert not desk.left_behind()
     await desk.receive()
 
