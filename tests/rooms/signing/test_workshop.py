@@ -68,13 +68,6 @@ def sleeps(seconds: float, file: Path | None = None) -> None:
     time.sleep(seconds)
 
 
-def sleeps_once(file: Path) -> str:
-    if file.exists():
-        return "again"
-    sleeps(60, file)
-    return "at once"
-
-
 def meets(mine: Path, other: Path) -> bool:
     """True only where the other one runs at the same time."""
     mine.touch()
@@ -233,20 +226,6 @@ async def test_a_crash_ends_one_call_only(workshop: Workshop) -> None:
         assert sign in failed.value.detail
     assert await run(workshop, same, 1) == 1
     await other
-
-
-async def test_killed_from_outside_says_nothing_of_the_file(workshop: Workshop, tmp_path: Path) -> None:
-    mark = tmp_path / "pid"
-    task = asyncio.create_task(run(workshop, sleeps_once, mark))
-    os.kill(await _written(mark), signal.SIGKILL)
-    with pytest.raises(WorkshopKilled):
-        await task
-    assert await run(workshop, sleeps_once, mark) == "again"
-    mark.unlink()
-    # What changes nothing is simply done again, once.
-    task = asyncio.create_task(workshop.run_beside(sleeps_once, mark, seconds=60, memory=64 * MIB))
-    os.kill(await _written(mark), signal.SIGKILL)
-    assert await task == "again"
 
 
 async def test_no_socket_no_program_no_process(workshop: Workshop) -> None:
