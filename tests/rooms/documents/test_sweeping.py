@@ -116,6 +116,18 @@ async def test_what_a_dead_worker_held_does_not_queue_behind_what_waits_for_the_
     assert states == {waits: RequestState.TIMESTAMP_PENDING, held: RequestState.DONE}
 
 
+async def test_a_job_whose_request_another_holds_is_asked_again(desk: Desk) -> None:
+    document, request = (await desk.receive()).id, desk.id()
+    held = await desk.requests.claim(desk.caller, document, request, SignWish(level=Level.B_T, key="con-dau"))
+    assert isinstance(held, Held)
+    words, sweeping = {"request": str(request)}, sweeping_of(desk)
+    assert await sweeping.go_on(words) is not None
+    await desk.requests.let_go(held)
+    with desk.pki.answering("tsa"):
+        assert await sweeping.go_on(words) is None  # it waits in the sweep's row
+    assert (await desk.request(request)).state is RequestState.TIMESTAMP_PENDING
+
+
 async def test_a_restart_does_not_begin_with_a_bad_one_anew(desk: Desk) -> None:
     document, request = (await desk.receive()).id, desk.id()
     with desk.pki.answering("tsa"):
