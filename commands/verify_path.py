@@ -72,7 +72,7 @@ def add_verify_path(app: typer.Typer, roof: Roof) -> None:
         time, source = read_time(at)
         if source is TimeSource.CLAIMED:
             raise typer.BadParameter(words(N_("Thời điểm phải theo ISO 8601: %(at)s"), at=at))
-        lists = None if crl is None else [found for one in crl if (found := _list(one)) is not None]
+        lists = None if crl is None else [found for one in crl for found in _lists(one)]
         anchors = asyncio.run(trust_of(roof, trust))
         first, *others = certificates
         brought = [der for one in others for der in _read(one)]
@@ -148,18 +148,17 @@ def _unwrapped(block: bytes) -> bytes:
         return b""
 
 
-def _list(file: Path) -> Crl | None:
-    """What is none cannot make anything good: it is told and set aside."""
+def _lists(file: Path) -> Sequence[Crl]:
+    """Of PEM every block. What is none cannot make anything good: it is told and set aside."""
     try:
         if file.stat().st_size > MAX_CRL:
             raise NotACrl("larger than we read")
         content = file.read_bytes()
-        block = PEM_CRL.search(content)
-        return Crl(_unwrapped(block[1]) if block else content)
+        return [Crl(_unwrapped(one)) for one in PEM_CRL.findall(content)] or [Crl(content)]
     except OSError as wrong:
         raise typer.BadParameter(
             words(N_("Không đọc được tệp CRL %(file)s."), file=shown_name(file))
         ) from wrong
     except NotACrl:
         tell(words(N_("Bỏ qua %(file)s: không phải là danh sách thu hồi đọc được."), file=shown_name(file)))
-        return None
+        return ()

@@ -155,7 +155,7 @@ def _best_last(named: list[Certificate], last: Certificate, search: _Search) -> 
         return hint is not None and one.key_id != hint, way
 
     leading = [one for one in named if one.der in search.anchors or one.issuer in left]
-    return sorted(leading, key=far, reverse=True)
+    return sorted(leading, key=far)[::-1]
 
 
 def distances(issued: Iterable[tuple[str, str]], believed: Iterable[str]) -> dict[str, int]:

@@ -75,6 +75,9 @@ def test_revocation_is_judged_when_lists_are_given(desk: Desk, files: Files) -> 
     above, below = files.list(ROOT), files.list(MIDDLE)
     assert answer(desk.antin(*path, "--crl", above, "--crl", below)) == (0, None)
     assert answer(desk.antin(*path, "--crl", below)) == (2, "revocation-unknown")
+    read = (x509.load_der_x509_crl(one.read_bytes()) for one in (above, below))
+    both = files.write("both.pem", b"".join(one.public_bytes(Encoding.PEM) for one in read))
+    assert answer(desk.antin(*path, "--crl", both)) == (0, None)
     later = (NOW + timedelta(days=2)).isoformat()
     assert answer(desk.antin(*path, "--crl", above, "--crl", below, "--at", later)) == (
         2,
