@@ -14,6 +14,7 @@ from documents.document import Disclosure
 from documents.report_signing import NotSigned
 from documents.rooms import Rooms
 from documents.verify_document import Brought
+from signing.shown_time import day
 from signing.verification.advice import told
 from signing.verification.report import Report, Verdict, to_json
 from web import reporting
@@ -191,6 +192,7 @@ def _held(brought: Brought, spoken: str) -> list[tuple[str, str | None]]:
     return [
         (N_("Số, ký hiệu"), ours.document.number),
         (N_("Cơ quan"), ours.document.issuer or ours.agency_name),
+        (N_("Ngày ký"), day(ours.signed_at) if ours.signed_at else None),
         (N_("Trích yếu"), ours.document.subject),
         (N_("Tệp"), brought.name),
     ]
