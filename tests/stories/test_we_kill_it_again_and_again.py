@@ -6,17 +6,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from tests import counted, kills
 
 KILLS = 8  # a thousand: `python -m tests.kills`, docs/reliability.md
 LEASES_ARE_OVER = timedelta(minutes=2)
 
 
-@pytest.mark.parametrize("shape", counted.SHAPES)
-async def test_exactly_once(shape: str, tmp_path: Path) -> None:
-    async with counted.ground(shape, tmp_path) as ground:
+async def test_exactly_once(tmp_path: Path) -> None:
+    async with counted.ground("sqlite", tmp_path) as ground:
         outcome = await kills.run(ground, kills=KILLS, seed=7, every=0.5, most=10, skip=LEASES_ARE_OVER)
     outcome.nobody_was_refused()
     told = outcome.told()
