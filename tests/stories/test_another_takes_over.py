@@ -1,5 +1,5 @@
-"""Two processes share a PostgreSQL: one is killed or paused in the middle of a story, the other takes it over within a
-minute; the paused one wakes up and changes nothing."""
+"""Two processes share a PostgreSQL and a MinIO: one is killed or paused in the middle of a story, the other takes it over
+within a minute; the paused one wakes up and changes nothing."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy.orm import Session
@@ -40,11 +41,24 @@ def postgresql() -> Iterator[servers.PostgresqlServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def s3() -> Iterator[servers.S3Server]:
+    with servers.minio() as server:
+        yield server
+
+
 @pytest.fixture
-def shared(postgresql: servers.PostgresqlServer) -> Iterator[dict[str, Any]]:
+def shared(
+    postgresql: servers.PostgresqlServer, s3: servers.S3Server, tmp_path: Path
+) -> Iterator[dict[str, Any]]:
+    """Two processes and nothing in common but these: a database, buckets of their own."""
+    credentials, name = tmp_path / "credentials", uuid4().hex
+    credentials.write_text(f"{s3.access_key}\n{s3.secret_key}\n")
     with servers.new_database(postgresql) as url, servers.new_database(postgresql) as jobs:
         yield {
             "database_url": url, "database_password_file": postgresql.password_file, "jobs_database_url": jobs,
+            "s3_endpoint": f"{'https' if s3.secure else 'http'}://{s3.endpoint}", "s3_credentials_file": credentials,
+            "s3_kept_bucket": f"kept-{name}", "s3_working_bucket": f"working-{name}",
         }  # fmt: skip
 
 
