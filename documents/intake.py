@@ -145,7 +145,8 @@ class Intake:
                 WorkingName(caller.agency, working), file, expires=now + UPLOADS_WAIT
             )
         finally:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # what went wrong before is the answer; scratch is cleared by its sweep
+                file.unlink(missing_ok=True)
         mine = WorkingName(caller.agency, working)
         try:
             return await self._record(caller, document, landed, arrival, pages=pages, working=working)

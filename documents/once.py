@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import delete
 
 from documents.office import Caller
-from storage.database import WHOLE_SERVICE, Database, Door
+from storage.database import WHOLE_SERVICE, Database, DatabaseUnavailable, Door
 from storage.identifiers import uuid7
 from storage.schema import IdempotencyRow
 from storage.sealed import FORM, Sealer
@@ -60,6 +60,7 @@ class Once:
     ) -> None:
         self._db, self._clock, self._seal, self._started_at = db, clock, seal, started_at
         self._at_work: set[Name] = set()  # in this process: a large upload is at work however long it takes
+        self._let_go: set[Name] = set()  # here too, where the database could not be told so
 
     async def begin(self, caller: Caller, key: str, request_digest: bytes) -> Begun:
         """Raises OtherBody, InProgress."""
@@ -86,12 +87,14 @@ class Once:
                 )
             if name in self._at_work:
                 raise InProgress
-            if row.created_at >= self._started_at and row.created_at > now - TAKEN_OVER_AFTER:
+            lately = row.created_at >= self._started_at and row.created_at > now - TAKEN_OVER_AFTER
+            if lately and name not in self._let_go:
                 raise InProgress
             door.change(IdempotencyRow, *name, created_at=now)
             return Begun(row.resource, None)
 
         begun = await self._db.transact(caller.agency, work)
+        self._let_go.discard(name)
         if begun.answer is None:
             self._at_work.add(name)
         return begun
@@ -118,7 +121,11 @@ class Once:
             if row is not None and row.status is None:
                 door.change(IdempotencyRow, *name, created_at=long_ago)
 
-        await self._db.transact(caller.agency, work)
+        try:
+            await self._db.transact(caller.agency, work)
+        except DatabaseUnavailable:
+            self._let_go.add(name)
+            raise
 
     def _opened(self, body: bytes, name: Name) -> bytes:
         # The first release kept answers as they were, which are JSON and never begin as a seal does.

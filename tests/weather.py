@@ -49,7 +49,7 @@ class Kind:
     seconds: tuple[float, float] = (1.0, 6.0)  # how long it stays so
     weight: int = 2
     shapes: Sequence[str] = ("sqlite", "servers")
-    rare: bool = False  # in long runs only: takes more than a minute, or see `docs/reliability.md`
+    rare: bool = False  # in long runs only: takes more than a minute
 
 
 # -- processes
@@ -310,7 +310,6 @@ KINDS = (
         "folder of what is kept away",
         moved(lambda ground: ground.home / "store"),
         shapes=["sqlite"],
-        rare=True,
     ),
     Kind("second place of checkpoints away", moved(lambda ground: ground.settings.checkpoints)),
     Kind("database locked", database_locked, LONGER, shapes=["sqlite"]),

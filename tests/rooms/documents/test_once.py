@@ -6,10 +6,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from documents.once import Answer, InProgress, Once, OtherBody
-from storage.database import WHOLE_SERVICE
+from storage.database import WHOLE_SERVICE, DatabaseUnavailable
 from storage.schema import IdempotencyRow
 from storage.sealed import Sealer
 from tests.rooms.documents.desk import Desk
@@ -54,6 +54,21 @@ async def test_who_failed_or_died_is_followed_by_his_retry(desk: Desk) -> None:
     dead = await once.begin(desk.caller, "dead", b"digest")
     desk.clock.move(timedelta(seconds=1))
     assert (await once_of(desk).begin(desk.caller, "dead", b"digest")).resource == dead.resource
+
+
+async def test_who_let_go_while_the_database_was_away_need_not_wait(desk: Desk) -> None:
+    once = once_of(desk)
+    first = await once.begin(desk.caller, "let go", b"digest")
+    away = (
+        "CREATE TRIGGER in_the_way BEFORE UPDATE ON idempotency BEGIN SELECT RAISE(ABORT, 'in the way'); END"
+    )
+    await desk.db.transact(WHOLE_SERVICE, lambda door: door.execute(text(away)))
+    with pytest.raises(DatabaseUnavailable):
+        await once.release(desk.caller, "let go")
+    await desk.db.transact(WHOLE_SERVICE, lambda door: door.execute(text("DROP TRIGGER in_the_way")))
+    assert (await once.begin(desk.caller, "let go", b"digest")).resource == first.resource
+    with pytest.raises(InProgress):
+        await once.begin(desk.caller, "let go", b"digest")
 
 
 async def test_many_at_once_begin_once(desk: Desk) -> None:
