@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from hsm.forms import fits
-from hsm.key import HolderKind, KeyDescription, Refusal, Refused, SigningOrder
+from hsm.key import HolderKind, KeyDescription, Purpose, Refusal, Refused, SigningOrder
 
 TO_SIGN_LIMIT = 2 * 1024 * 1024  # bytes; a large CRL. Signed attributes have a few hundred.
 
@@ -21,6 +21,14 @@ def refusal_of(key: KeyDescription, order: SigningOrder, *, persons: bool) -> Re
         return Refused(Refusal.NOT_THE_HOLDER)
     if key.holder.kind is HolderKind.PERSON and not persons:
         return Refused(Refusal.NOT_RELEASED)
+    return _refusal_of_what(key, order)
+
+
+def _refusal_of_what(key: KeyDescription, order: SigningOrder) -> Refused | None:
+    if order.lease < 1 and key.purpose in {Purpose.SIGNING, Purpose.SEAL}:
+        # What a document's key serves under no lease is a request for its certificate, which no order asks for: the use
+        # log's lines of that kind are not held against the record.
+        return Refused(Refusal.STALE_LEASE, "no lease")
     if len(order.to_sign) > TO_SIGN_LIMIT or not fits(key.purpose, order.to_sign):
         return Refused(Refusal.WRONG_PURPOSE, f"not what a key for {key.purpose} signs")
     if order.mechanism not in key.mechanisms:
