@@ -368,9 +368,9 @@ async def test_the_bundle_holds_everything(desk: Desk) -> None:
     document = (await desk.receive()).id
     await desk.ask(document, level=Level.B_B)
     with pytest.raises(NoSuchDocument):
-        async with desk.evidence.write(desk.other, document, say=lambda one: str(one)):
+        async with desk.evidence.write(desk.other, document, say=lambda one: (str(one), "", "")):
             pass
-    async with desk.evidence.write(desk.caller, document, say=lambda one: str(one)) as path:
+    async with desk.evidence.write(desk.caller, document, say=lambda one: (str(one), "", "")) as path:
         with zipfile.ZipFile(path) as bundle:
             content = {name: bundle.read(name) for name in bundle.namelist()}
     assert not path.exists()
