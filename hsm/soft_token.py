@@ -76,6 +76,8 @@ def make(
 def mend(folder: Path) -> None:
     """For who holds the folder's lock, before the module is loaded: keeps the copy, or puts it back. Raises OSError."""
     for file in (folder / "tokens").glob(f"*/{OBJECT}"):
+        if not file.is_file():  # a pipe would be read for ever
+            continue
         whole = file.with_name(WHOLE)
         now, before = file.read_bytes(), whole.read_bytes() if whole.exists() else b""
         if len(now) < len(before):  # what changes in it, flags and wrapped key, has the same length
