@@ -37,6 +37,8 @@ OVER_ALL = {
     "documents/results.py:Results.look_up": "the public's: what is published, of whichever agency (C2)",
     "documents/scrub.py:Scrub.run": "a sweep over all that is kept",
     "documents/scrub.py:kept_faults": "the doctor: what the scrub found, told to the operator",
+    "documents/sweeping.py:Sweeping._carry_all_on": "the queue before the authority: identifiers alone",
+    "documents/sweeping.py:Sweeping.go_on": "a job: whether another holds its request",
     "documents/sweeping.py:Sweeping.clear": "a sweep by age: whether anybody names a file",
     "documents/trail.py:Trail.check": "the log is one for all agencies",
     "documents/verify_document.py:Verifying.bring": "rows of the service; without the turn that one scope takes",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -117,19 +115,12 @@ def test_an_anchor_is_believed_by_its_fingerprint_alone(desk: Desk, tmp_path: Pa
     assert gone.code == 1
 
 
-def test_without_a_yes_nobody_is_believed(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_yes_nobody_is_believed(desk: Desk, tmp_path: Path) -> None:
     file = tmp_path / "root.cer"
     file.write_bytes(certificate_for(desk.private, "Gốc"))
     before = desk.antin("trust", "--json").lines
-    for answer, code in (("n\n", 1), ("", 130)):
-        reading, writing = os.pipe()
-        os.write(writing, answer.encode())
-        os.close(writing)
-        with os.fdopen(reading) as stdin:
-            monkeypatch.setattr(sys, "stdin", stdin)
-            ran = desk.antin("trust", "add", file)
+    for answer, code in ((b"n\n", 1), (b"", 130)):
+        ran = desk.antin("trust", "add", file, given=answer)
         assert ran.code == code, ran.err
         assert "SHA-256" in ran.err
     assert desk.antin("trust", "--json").lines == before

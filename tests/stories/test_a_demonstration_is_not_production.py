@@ -120,7 +120,7 @@ async def test_it_is_refused_with_each_reason_named_and_the_doctor_says_the_same
     stopping = [one["detail"] for one in before.lines if one["stops"]]
     assert [_portless(one["detail"]) for one in told["troubles"]] == [_portless(one) for one in stopping]
     named = {one["detail"] for one in told["troubles"] if one["code"] == "demonstration-key"}
-    assert named == {"chu-tich", "van-thu", "con-dau", "tsa"}
+    assert named == {"chu-tich", "van-thu", "con-dau", "tsa", "bao-cao"}
     # Each in both languages, and on the terminal in the operator's.
     for one in told["troubles"]:
         assert one["messages"]["vi"] in told["messages"]["vi"]

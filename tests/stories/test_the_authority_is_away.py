@@ -222,10 +222,11 @@ async def test_a_second_place_that_hangs_holds_up_nothing_but_signing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P4: for a moment nobody notices; then nothing is signed, and everybody is told at once instead of waiting."""
+    caller, request, hanging = house.world.chairman.caller, house.id(), Hanging()
+    before, first, second = [(await house.upload(caller)).id for _ in range(3)]
+    await house.sign(caller, before, CHAIRMAN_KEY)  # the record is up to date, however old the home is
     for name in ("CATCHES_UP_WITHIN", "ANSWERS_WITHIN"):
         monkeypatch.setattr(log_keeper, name, 0.1)
-    caller, request, hanging = house.world.chairman.caller, house.id(), Hanging()
-    first, second = [(await house.upload(caller)).id for _ in range(2)]
     with failing_disk(house.settings.checkpoints, lambda: hanging):
         assert (await house.sign(caller, first, CHAIRMAN_KEY)).state is RequestState.DONE
         house.clock.move(timedelta(minutes=6))

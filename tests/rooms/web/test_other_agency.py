@@ -40,7 +40,8 @@ PUBLIC = {
     "/problems/{code}", "/static/{of}/{name:path}",
     # By a code, or by the 256 bits that the bringer of a file was given (C1-C3): whose agency asks does not matter.
     "/v/{code}", "/v/{code}/trang-dau.png", "/v/{code}/tep",
-    "/v/tep/{token}", "/v/tep/{token}/trang/{name}", "/v/tep/{token}/bao-cao.json",
+    "/v/tep/{token}", "/v/tep/{token}/trang/{name}", "/v/tep/{token}/ban-da-ky/{name}", "/v/tep/{token}/{name}",
+    "/v/tep/{token}/ban-phat-hanh.png", "/v/tep/{token}/ban-phat-hanh.pdf", "/v/tep/{token}/bao-cao-kiem-tra.json",
 }  # fmt: skip
 PAGE, KIND = "1", "svg"  # of a document: no identifiers
 
