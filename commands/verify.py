@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -20,7 +17,7 @@ from rich.text import Text
 from catalogue import N_
 from cli import CHUNK, DONE, REFUSED, UNAVAILABLE, Roof, clean, err, out, print_json, tell, words
 from commands.verify_output import check_outputs, expanded, read_facts, standing, write_facts, write_report
-from signing.trust.anchors import CannotLoad, TrustSnapshot, load_anchors
+from signing.trust.anchors import PEM_CRL, CannotLoad, TrustSnapshot, load_anchors, pem_blocks
 from signing.trust.crl import Crl, NotACrl
 from signing.trust.revocation import Revocation
 from signing.verification import replay
@@ -33,7 +30,6 @@ from signing.verification.wording import finding_sentence, sentence
 from signing.workshop import Workshop
 
 MAX_CRL = 64 << 20  # bytes
-PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----(.+?)-----END", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -179,10 +175,8 @@ def _crl(file: Path) -> bytes:
     try:
         if file.stat().st_size > MAX_CRL:
             raise typer.BadParameter(words(N_("Tệp CRL %(file)s quá lớn."), file=shown_name(file)))
-        content = file.read_bytes()
-        block = PEM_CRL.search(content)
-        return Crl(base64.b64decode(b"".join(block[1].split()), validate=True) if block else content).der
-    except (OSError, binascii.Error, NotACrl) as wrong:
+        return Crl(pem_blocks(file.read_bytes(), PEM_CRL)[0]).der
+    except (OSError, NotACrl) as wrong:
         raise typer.BadParameter(
             words(N_("Không đọc được tệp CRL %(file)s."), file=shown_name(file))
         ) from wrong

@@ -4,8 +4,6 @@ One JSON line whatever the files hold; nobody is asked over a network."""
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,7 +14,8 @@ import typer
 
 from catalogue import N_
 from cli import DONE, REFUSED, UNAVAILABLE, Roof, print_json, tell, words
-from commands.verify import MAX_CRL, PEM_CRL, read_time, shown_name, trust_of
+from commands.verify import MAX_CRL, read_time, shown_name, trust_of
+from signing.trust.anchors import PEM_CRL, pem_blocks
 from signing.trust.crl import Crl, NotACrl
 from signing.trust.path_verdict import UNDECIDED, PathQuestion, PathVerdict, judge_path
 from signing.trust.policies import ANY_POLICY, PolicyInputs
@@ -25,7 +24,6 @@ from signing.verification.report import TimeSource, rfc3339
 
 MAX_FILE = 16 << 20  # bytes of certificates
 CANNOT_OPEN = "cannot-open"
-_PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.+?)-----END", re.DOTALL)
 _OID = re.compile(r"[012](\.(0|[1-9][0-9]{0,38})){1,64}")
 
 SENTENCES = {
@@ -128,8 +126,7 @@ def _oid(text: str) -> str:
 def _certificates(file: Path) -> Sequence[bytes]:
     """Of PEM every block, else the content as it is. Raises OSError."""
     with file.open("rb") as opened:
-        content = opened.read(MAX_FILE)
-    return [_unwrapped(one) for one in _PEM.findall(content)] or [content]
+        return pem_blocks(opened.read(MAX_FILE))
 
 
 def _read(file: Path) -> Sequence[bytes]:
@@ -141,20 +138,12 @@ def _read(file: Path) -> Sequence[bytes]:
         ) from wrong
 
 
-def _unwrapped(block: bytes) -> bytes:
-    try:
-        return base64.b64decode(b"".join(block.split()), validate=True)
-    except binascii.Error:
-        return b""
-
-
 def _lists(file: Path) -> Sequence[Crl]:
     """Of PEM every block. What is none cannot make anything good: it is told and set aside."""
     try:
         if file.stat().st_size > MAX_CRL:
             raise NotACrl("larger than we read")
-        content = file.read_bytes()
-        return [Crl(_unwrapped(one)) for one in PEM_CRL.findall(content)] or [Crl(content)]
+        return [Crl(one) for one in pem_blocks(file.read_bytes(), PEM_CRL)]
     except OSError as wrong:
         raise typer.BadParameter(
             words(N_("Không đọc được tệp CRL %(file)s."), file=shown_name(file))

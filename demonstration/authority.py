@@ -27,6 +27,7 @@ from cryptography.x509.ocsp import OCSPCertStatus
 
 from demonstration import certificates
 from demonstration.certificates import Kind, Named
+from hsm.key_book import write_whole
 from storage.durable import sync_folder
 
 MADE = "authority"  # the folder of its keys; it is there as a whole or not at all
@@ -88,7 +89,7 @@ class DemonstrationAuthority:
         der = made.public_bytes(Encoding.DER)
         # Durable before it is given out: what the responder does not know would be nobody's.
         (self.folder / ISSUED).mkdir(exist_ok=True, mode=0o700)
-        _write(self.folder / ISSUED / f"{made.serial_number:x}", der)
+        write_whole(self.folder / ISSUED / f"{made.serial_number:x}", der)
         return der
 
     def revoke(self, serial: int, reason: x509.ReasonFlags = x509.ReasonFlags.key_compromise) -> None:
@@ -101,7 +102,7 @@ class DemonstrationAuthority:
                 return
             entries = {f"{one:x}": [at.isoformat(), why.value] for one, (at, why) in known.items()}
             entries[f"{serial:x}"] = [_second(self.clock()).isoformat(), reason.value]
-            _write(self.folder / REVOKED, json.dumps(entries).encode())
+            write_whole(self.folder / REVOKED, json.dumps(entries).encode())
 
     def crl(self, of: Which = "issuing") -> bytes:
         """The list (DER, RFC 5280 5) of this moment, good for a day."""
@@ -174,8 +175,8 @@ def _make(folder: Path, address: str, now: datetime) -> None:
     root = Named(certificates.of_root(root_key, now=now), root_key)
     issuing = Named(certificates.of_issuing(issuing_key, root, address, now=now), issuing_key)
     for name, one in (("root", root), ("issuing", issuing)):
-        _write(new / f"{name}.key", one.key_pem())
-        _write(new / f"{name}.cer", one.der)
+        write_whole(new / f"{name}.key", one.key_pem())
+        write_whole(new / f"{name}.cer", one.der)
     new.rename(folder / MADE)
     sync_folder(folder)
 
@@ -201,13 +202,3 @@ def _alone(folder: Path) -> Iterator[None]:
     with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600), "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _write(file: Path, data: bytes) -> None:
-    new = file.with_name(f"{file.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(file)
-    sync_folder(file.parent)

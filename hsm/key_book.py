@@ -82,14 +82,18 @@ class KeyBook:
 
 def save(folder: Path, book: KeyBook) -> None:
     """Returns when the book would survive a power cut."""
-    file, new = folder / FILE, folder / f"{FILE}.new"
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(json.dumps(_plain(book), indent=1, sort_keys=True).encode())
+    write_whole(folder / FILE, json.dumps(_plain(book), indent=1, sort_keys=True).encode())
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """For its owner alone, over what stands there; returns when it would survive a power cut. Raises OSError."""
+    new = file.with_name(f"{file.name}.new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(content)
         out.flush()
         os.fsync(out.fileno())
     new.replace(file)
-    sync_folder(folder)
+    sync_folder(file.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -24,7 +24,7 @@ from uuid import UUID
 
 from hsm import key_book, use_log
 from hsm.key import Holder, HolderKind, Purpose
-from hsm.key_book import KeyBook, KeyEntry, sync_folder
+from hsm.key_book import KeyBook, KeyEntry, sync_folder, write_whole
 from hsm.pin import FILE as PIN_FILE
 from hsm.pkcs11_uri import Pkcs11Uri
 
@@ -82,19 +82,9 @@ def mend(folder: Path) -> None:
         now, before = file.read_bytes(), whole.read_bytes() if whole.exists() else b""
         if len(now) < len(before):  # what changes in it, flags and wrapped key, has the same length
             log.error("SoftHSM's %s was cut off: it is put back as it was", OBJECT)
-            _write(file, before)
+            write_whole(file, before)
         elif now != before:
-            _write(whole, now)
-
-
-def _write(file: Path, content: bytes) -> None:
-    new = file.with_name(f"{file.name}.new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    new.replace(file)
-    sync_folder(file.parent)
+            write_whole(whole, now)
 
 
 def _make(folder: Path, label: str, module: Path, uids: frozenset[int]) -> None:

@@ -21,7 +21,8 @@ from signing.trust.certificate import Certificate, NotACertificate, read, readab
 MAX_FILE = 1 << 20  # bytes
 MAX_FILES = 1000
 MAX_ANCHORS = 1000
-_PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.+?)-----END", re.DOTALL)
+PEM_CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.+?)-----END", re.DOTALL)
+PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----(.+?)-----END", re.DOTALL)
 
 
 class CannotLoad(ValueError):
@@ -147,8 +148,12 @@ def _certificates(file: Path) -> list[bytes]:
         content = opened.read(MAX_FILE + 1)
     if len(content) > MAX_FILE:
         return []
-    blocks = [_unwrapped(one) for one in _PEM.findall(content)] or [content]
-    return [one for one in blocks if _is_certificate(one)]
+    return [one for one in pem_blocks(content) if _is_certificate(one)]
+
+
+def pem_blocks(content: bytes, kind: re.Pattern[bytes] = PEM_CERTIFICATE) -> list[bytes]:
+    """What the blocks of PEM hold (nothing for one that is none), else the content as it is."""
+    return [_unwrapped(one) for one in kind.findall(content)] or [content]
 
 
 def _unwrapped(block: bytes) -> bytes:

@@ -15,7 +15,8 @@ from asn1crypto import core
 from asn1crypto.crl import CRLEntryExtensions, RevokedCertificate
 
 from signing.trust.certificate import instant
-from signing.trust.tlv import SEQUENCE, inside, revoked_of
+from signing.trust.tlv import inside, revoked_of
+from signing.verification.der import SEQUENCE
 
 _CRITICAL = b"\x01\x01\xff"
 _CERTIFICATE_ISSUER = bytes.fromhex("0603551d1d")

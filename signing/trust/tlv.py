@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-SEQUENCE, INTEGER, UTC_TIME, GENERALIZED_TIME, VERSION = 0x30, 0x02, 0x17, 0x18, 0xA0
+from signing.verification.der import INTEGER, SEQUENCE, Malformed, Walk
+
+UTC_TIME, GENERALIZED_TIME, VERSION = 0x17, 0x18, 0xA0
 
 
 def inside(der: bytes, at: int) -> tuple[int, int]:
-    """Where the content of what begins at `at` begins and ends. Raises ValueError, IndexError."""
-    length, start = der[at + 1], at + 2
-    if length >= 0x80:
-        start += length & 0x7F
-        if not 1 <= length & 0x7F <= 4:
-            raise ValueError("a length that is none")
-        length = int.from_bytes(der[at + 2 : start], "big")
-    if start + length > len(der):
-        raise ValueError("longer than what holds it")
-    return start, start + length
+    """Where the content of what begins at `at` begins and ends. Raises ValueError."""
+    one = Walk(der).element(at, len(der))
+    if one.after != one.end:
+        raise Malformed("without a length")
+    return one.body, one.end
 
 
 def names_of(certificate: bytes) -> tuple[bytes, bytes, bytes]:

@@ -8,8 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -36,6 +36,8 @@ from web.pages.refused import sentence_of
 from web.pages.render import page
 from web.pages.revealed import may_see, printed_matches, reveal_token
 from web.pages.visitor import Anybody, House, PageRoute, drain, read_fields, see
+
+T = TypeVar("T")
 
 COMPARE = N_("So với bản trên tay bạn")
 NO_FILE = N_("Hãy chọn một tệp PDF.")
@@ -87,20 +89,16 @@ async def by_code(request: Request, caller: Anybody) -> Response:
 @router.post("/v/anh")
 async def by_photo(request: Request, caller: Anybody, rooms: House) -> Response:
     """A photo of the paper: the QR code on it leads to the answer, if it is one of ours."""
-    form = await read_form(request)
-    if form.file is None or not form.file_name:
-        if form.file is not None:
-            await drain(form.file)
-        return _ask(request, errors={"photo": say(NO_PHOTO, language(request))}, status=422)
-    try:
-        async with porter_of(request).verifying.one(neighbourhood(client_address(request.scope))):
-            said = await rooms.verifying.codes_in_photo(form.file)
-    except NotAccepted as refused:
-        await drain(form.file)
-        why, status = sentence_of(refused, language(request))
-        return _ask(request, errors={"photo": why}, status=status)
-    except PreviewUnavailable:
-        return _ask(request, errors={"photo": say(NO_PHOTO, language(request))}, status=422)
+
+    async def look(file: AsyncIterator[bytes], _: str) -> Sequence[str] | None:
+        try:
+            return await rooms.verifying.codes_in_photo(file)
+        except PreviewUnavailable:
+            return None
+
+    said = await _brought(request, "photo", NO_PHOTO, look)
+    if isinstance(said, Response):
+        return said
     code = next((found for one in said if (found := _our_code(rooms, one)) is not None), None)
     if code is None:
         wrong = say(ELSEWHERE if said else NOTHING_SEEN, language(request))
@@ -123,19 +121,36 @@ async def nothing_brought() -> Response:
 
 @router.post("/v/tep")
 async def by_file(request: Request, caller: Anybody, rooms: House) -> Response:
+
+    async def judge(file: AsyncIterator[bytes], name: str) -> str:
+        return (await rooms.verifying.bring(file, name=name, declared_size=None)).token
+
+    token = await _brought(request, "file", NO_FILE, judge)
+    return token if isinstance(token, Response) else see(f"/v/tep/{token}")
+
+
+async def _brought(
+    request: Request,
+    field: str,
+    unusable: str,
+    look: Callable[[AsyncIterator[bytes], str], Awaitable[T | None]],
+) -> T | Response:
+    """What `look` makes of the form's file (its bytes, its name), or the page that says beside the field why nothing."""
     form = await read_form(request)
     if form.file is None or not form.file_name:
         if form.file is not None:
             await drain(form.file)
-        return _ask(request, errors={"file": say(NO_FILE, language(request))}, status=422)
+        return _ask(request, errors={field: say(unusable, language(request))}, status=422)
     try:
         async with porter_of(request).verifying.one(neighbourhood(client_address(request.scope))):
-            brought = await rooms.verifying.bring(form.file, name=form.file_name, declared_size=None)
+            found = await look(form.file, form.file_name)
     except NotAccepted as refused:
         await drain(form.file)
-        said, status = sentence_of(refused, language(request))
-        return _ask(request, errors={"file": said}, status=status)
-    return see(f"/v/tep/{brought.token}")
+        why, status = sentence_of(refused, language(request))
+        return _ask(request, errors={field: why}, status=status)
+    if found is None:
+        return _ask(request, errors={field: say(unusable, language(request))}, status=422)
+    return found
 
 
 # -- the answer to a code; its path is for ever
