@@ -31,7 +31,7 @@ from documents.requests import Held
 from documents.signer_check import Checked
 from documents.trail import audit_keys
 from hsm.key import KeyVault
-from signing.verification.report import to_json
+from signing.verification.report import Telling, to_json
 from storage.database import WHOLE_SERVICE, Database
 from storage.folder_access import disk_faults
 from storage.identifiers import uuid7
@@ -119,14 +119,12 @@ class EvidenceBundle:
         self._db, self._store, self._documents = db, store, documents
         self._judging, self._clock, self._keys, self._cover = judging, clock, keys, cover
 
-    def write(
-        self, caller: Caller, document: UUID, *, say: Callable[[Any], Any]
-    ) -> AbstractAsyncContextManager[Path]:
+    def write(self, caller: Caller, document: UUID, *, say: Telling) -> AbstractAsyncContextManager[Path]:
         """The ZIP as a file, gone after the block. Raises NoSuchDocument, NotAllowed, StoreUnavailable, Damaged."""
         return self._write(caller, document, say)
 
     @asynccontextmanager
-    async def _write(self, caller: Caller, document: UUID, say: Callable[[Any], Any]) -> AsyncIterator[Path]:
+    async def _write(self, caller: Caller, document: UUID, say: Telling) -> AsyncIterator[Path]:
         if not caller.may("documents:read"):
             raise NotAllowed("documents:read")
         found = await self._documents.get(caller, document)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -162,9 +163,12 @@ def rfc3339(time: datetime | None) -> str | None:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if time else None
 
 
-def to_json(report: Report, *, say: Any) -> dict[str, Any]:
-    """The promised object. `say(finding)` gives the finding's three sentences in the reader's language: what it is, what
-    it means, and what to do."""
+Telling = Callable[[Finding], tuple[str, str, str]]
+"""A finding's three sentences in the reader's language: what it is, what it means, and what to do."""
+
+
+def to_json(report: Report, *, say: Telling) -> dict[str, Any]:
+    """The promised object."""
 
     def findings(them: tuple[Finding, ...]) -> list[dict[str, Any]]:
         return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from catalogue import say
 from documents.document import Document
 from signing.verification.advice import told
-from signing.verification.report import Finding
+from signing.verification.report import Telling
 from web.bad_request import BadRequest, Fault
 
 API = "/api/v1"
@@ -29,7 +29,7 @@ def shaped(shape: BaseModel, status: int = 200, **headers: str) -> Response:
     )
 
 
-def saying(language: str) -> Callable[[Finding], tuple[str, str, str]]:
+def saying(language: str) -> Telling:
     """What tells of a finding in the language: what it is, what it means, what to do."""
 
     def sentence(vietnamese: str, **data: object) -> str:

@@ -8,7 +8,7 @@ file translates. The names are SiVa's, the judgement is ours.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from signing.verification.report import (
@@ -20,14 +20,14 @@ from signing.verification.report import (
     Severity,
     SignatureKind,
     SignatureReport,
+    Telling,
     rfc3339,
 )
 
 MEDIA_TYPE = "application/vnd.siva.v3+json"
-Say = Callable[[Finding], tuple[str, str, str]]
 
 
-def to_siva(report: Report, *, say: Say) -> dict[str, Any]:
+def to_siva(report: Report, *, say: Telling) -> dict[str, Any]:
     signed = [one for one in report.signatures if one.kind is SignatureKind.SIGNATURE]
     stamps = [one for one in report.signatures if one.kind is SignatureKind.DOCUMENT_TIMESTAMP]
     conclusion: dict[str, Any] = {
@@ -50,7 +50,7 @@ def to_siva(report: Report, *, say: Say) -> dict[str, Any]:
     return {"validationReport": {"validationConclusion": conclusion}}
 
 
-def _signature(one: SignatureReport, number: int, say: Say) -> dict[str, Any]:
+def _signature(one: SignatureReport, number: int, say: Telling) -> dict[str, Any]:
     whole = one.coverage is Coverage.WHOLE_DOCUMENT
     stamped = next((stamp.time for stamp in one.timestamps if stamp.type == "SIGNATURE" and stamp.time), None)
     said: dict[str, Any] = {
@@ -80,7 +80,7 @@ def _signature(one: SignatureReport, number: int, say: Say) -> dict[str, Any]:
     return said
 
 
-def _stamp(one: SignatureReport, say: Say) -> dict[str, Any]:
+def _stamp(one: SignatureReport, say: Telling) -> dict[str, Any]:
     return {
         "indication": one.indication.value,
         "signedBy": one.chain[0].common_name if one.chain else (one.signer or ""),
@@ -100,5 +100,5 @@ def _format(level: str | None) -> str:
     return f"PAdES_BASELINE_{reached}" if family == "B" else f"PKCS7_{reached}"
 
 
-def _said(findings: Iterable[Finding], severities: list[Severity], say: Say) -> list[str]:
+def _said(findings: Iterable[Finding], severities: list[Severity], say: Telling) -> list[str]:
     return [say(one)[0] for one in findings if one.severity in severities]
