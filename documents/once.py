@@ -135,6 +135,7 @@ class Once:
 
     async def sweep(self) -> None:
         now = self._clock()
+        self._let_go.clear()  # whoever has not come again by now waits no minute any more
         await self._db.transact(
             WHOLE_SERVICE, lambda s: s.execute(delete(IdempotencyRow).where(IdempotencyRow.expires_at < now))
         )
