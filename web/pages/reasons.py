@@ -91,7 +91,7 @@ NO_SIGNATURE = Reason(
     ),
 )
 UNREADABLE = Reason(
-    N_("Không đọc được tệp."),
+    N_("Có thể tệp bị hỏng trên đường gửi. Điều đó không nói gì về chữ ký."),
     N_("Hãy tải lại tệp từ nơi bạn nhận được và thử lần nữa. Trang này đọc tệp PDF."),
 )
 NEEDS_PASSWORD = Reason(
