@@ -33,7 +33,7 @@ from documents.trail import audit_keys
 from hsm.key import KeyVault
 from signing.verification.report import Telling, to_json
 from storage.database import WHOLE_SERVICE, Database
-from storage.folder_access import disk_faults
+from storage.folder_access import passing
 from storage.identifiers import uuid7
 from storage.log.records import records_about
 from storage.schema import EvidenceRow, SigningRequestRow
@@ -82,12 +82,9 @@ class EvidenceKeeper:
         if self._kept.get((agency, sha256), now) >= until:
             return sha256
         file = self._store.scratch() / f"{uuid7(now)}.evidence"
-        try:
-            with disk_faults():
-                file.write_bytes(content)
+        with passing(file):
+            file.write_bytes(content)
             await self._store.kept.keep(KeptName(agency, sha256), file, retain_until=until)
-        finally:
-            file.unlink(missing_ok=True)
         if len(self._kept) >= REMEMBERED:
             self._kept.clear()
         self._kept[agency, sha256] = until
@@ -129,8 +126,8 @@ class EvidenceBundle:
             raise NotAllowed("documents:read")
         found = await self._documents.get(caller, document)
         file = self._store.scratch() / f"{uuid7(self._clock())}.zip"
-        try:
-            with disk_faults(), zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle:
+        with passing(file):
+            with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundle:
                 sums = Sums(bundle, self._clock())
                 sums.text("README.txt", READ_ME)
                 await self._add_renditions(sums, found)
@@ -142,8 +139,6 @@ class EvidenceBundle:
                 sums.json("report.json", to_json(report, say=say))
                 sums.end()
             yield file
-        finally:
-            file.unlink(missing_ok=True)
 
     async def _add_renditions(self, sums: Sums, document: Document) -> None:
         for one in document.renditions:

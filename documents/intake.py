@@ -26,7 +26,7 @@ from documents.office import Caller, NotAllowed
 from documents.once import OtherBody
 from signing.workshop import Workshop, WorkshopFailed
 from storage.database import Database, Door, Question, table_of
-from storage.folder_access import disk_faults
+from storage.folder_access import passing
 from storage.identifiers import uuid7
 from storage.log.records import record
 from storage.schema import DocumentRow, RenditionRow
@@ -136,17 +136,13 @@ class Intake:
             raise NotAccepted(IntakeRefusal.WRONG_MEDIA_TYPE, media_type=arrival.media_type[:80])
         working = uuid7(self._clock())
         file = self._store.scratch() / f"{working}.upload"
-        try:
-            with disk_faults():
-                landed = await land(chunks, file, limit=self._limit, declared=arrival.declared_size)
-                pages = await self._look_at(landed)
+        with passing(file):
+            landed = await land(chunks, file, limit=self._limit, declared=arrival.declared_size)
+            pages = await self._look_at(landed)
             now = self._clock()
             await self._store.working.put(
                 WorkingName(caller.agency, working), file, expires=now + UPLOADS_WAIT
             )
-        finally:
-            with suppress(OSError):  # what went wrong before is the answer; scratch is cleared by its sweep
-                file.unlink(missing_ok=True)
         mine = WorkingName(caller.agency, working)
         try:
             return await self._record(caller, document, landed, arrival, pages=pages, working=working)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from documents.document import Document, Documents
 from documents.inspecting import NeedsPassword, Unreadable, page_size, read_codes, render_page
 from documents.office import Caller
 from signing.workshop import Workshop, WorkshopFailed
+from storage.folder_access import passing
 from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
 
 WIDTHS = (240, 480, 800, 1200)  # pixels; others are rounded up, so that nobody fills the space with sizes
@@ -99,13 +101,9 @@ class Previews:
 
     async def _keep(self, name: WorkingName, picture: bytes) -> None:
         file = self._store.scratch() / f"{name.id}.{id(picture)}.png"
-        try:
+        with suppress(StoreUnavailable), passing(file):  # the picture is shown all the same
             file.write_bytes(picture)
             await self._store.working.put(name, file, expires=self._clock() + KEPT_FOR)
-        except (OSError, StoreUnavailable):
-            return  # the picture is shown all the same
-        finally:
-            file.unlink(missing_ok=True)
 
     @staticmethod
     def _name(agency: UUID, sha256: str, page: int, width: int) -> WorkingName:

@@ -27,7 +27,7 @@ from documents.document import Document, Documents
 from documents.intake import Arrival, Intake, IntakeRefusal, NotAccepted
 from documents.office import Caller, NotAllowed
 from storage.database import Database
-from storage.folder_access import faults
+from storage.folder_access import disk_faults, faults, passing
 from storage.identifiers import uuid7
 from storage.schema import UploadPartRow, UploadRow
 from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
@@ -293,13 +293,12 @@ class _Part:
             self._out.close()
 
     def drop(self) -> None:
-        self.file.unlink(missing_ok=True)
-        with suppress(StoreUnavailable):  # what it did not write, nobody wants any more
+        with suppress(StoreUnavailable), passing(self.file):  # what it did not write, nobody wants any more
             self.close()
 
 
 def _check(file: Path, checksum: Checksum) -> None:
-    with file.open("rb") as opened:
+    with disk_faults(), file.open("rb") as opened:
         if hashlib.file_digest(opened, checksum.algorithm).digest() != checksum.digest:
             raise ChecksumDiffers
 

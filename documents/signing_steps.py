@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from signing.timestamping.token import read_token
 from signing.trust.anchors import TrustSnapshot
 from signing.verification.own_work import NotAccepted
 from signing.workshop import Workshop
+from storage.folder_access import passing
 from storage.identifiers import uuid7
 from storage.store import KeptName, NotKept, ObjectStore, StoreUnavailable, WorkingName, first_retention
 
@@ -129,15 +130,13 @@ class SigningSteps:
         name = uuid7(now)
         out = self._.store.scratch() / f"{name}.pdf"
         room = self._room if held.wish.level >= Level.B_T else 0
-        try:
+        with passing(out):
             prepared = await self._.workshop.run(
                 pades.prepare, original, out, wish=wish, signer=signer, password=held.wish.password,
                 timestamp_room=room, seconds=SECONDS, memory=MEMORY,
             )  # fmt: skip
             # Durable before the intent that names it.
             await self._.store.working.put(WorkingName(held.agency, name), out, expires=now + FINISHED_WITHIN)
-        finally:
-            out.unlink(missing_ok=True)
         held = await self._.progress.intend(
             held, prepared, name, check=checked.to_stored(), external=external
         )
@@ -220,7 +219,7 @@ class SigningSteps:
         if token is not None and not finishing.takes(prepared, signature, token):
             token = None
         outside = stamp is not None and token is None
-        async with self._scratch() as file:
+        with self._scratch() as file:
             async with self._.store.working.fetch(WorkingName(held.agency, _working(held))) as waiting:
                 await asyncio.to_thread(shutil.copyfile, waiting, file)
             material = None if outside else await self._material(held, checked, token)
@@ -325,7 +324,7 @@ class SigningSteps:
         before = await self.kept_already(held)
         if before is not None and before.sha256 != held.signed.sha256:
             return await self._.progress.augmented(held, before)
-        async with self._scratch() as file:
+        with self._scratch() as file:
             async with recorded(self._.store, KeptName(held.agency, held.signed.sha256)) as signed:
                 await asyncio.to_thread(shutil.copyfile, signed, file)
             return await self._augmented(held, file)
@@ -370,13 +369,8 @@ class SigningSteps:
         await self.keep(held, file, finished)
         return await progress.augmented(held, done)
 
-    @asynccontextmanager
-    async def _scratch(self) -> AsyncIterator[Path]:
-        file = self._.store.scratch() / f"{uuid7(self.now())}.pdf"
-        try:
-            yield file
-        finally:
-            file.unlink(missing_ok=True)
+    def _scratch(self) -> AbstractContextManager[Path]:
+        return passing(self._.store.scratch() / f"{uuid7(self.now())}.pdf")
 
     async def _run(self, function: Callable[..., Any], *args: Any, **more: Any) -> Any:
         return await self._.workshop.run(function, *args, seconds=SECONDS, memory=MEMORY, **more)

@@ -24,7 +24,7 @@ from documents.results import PublicResult, Results
 from signing.verification.report import Report
 from signing.verification.stored import report_from_stored, to_stored
 from storage.database import WHOLE_SERVICE, Database
-from storage.folder_access import disk_faults
+from storage.folder_access import passing
 from storage.identifiers import uuid7
 from storage.schema import SERVICE, VerificationRow
 from storage.store import NotKept, ObjectStore, WorkingName
@@ -67,26 +67,20 @@ class Verifying:
     ) -> Report:
         """Judges and forgets: nothing of the file is left. Raises intake.NotAccepted, StoreUnavailable."""
         file = self.store.scratch() / f"{uuid7(self.clock())}.brought"
-        try:
-            with disk_faults():
-                landed = await land(chunks, file, limit=self.limit, declared=declared_size)
-                return await self.judging.of_stranger(
-                    file, name=clean_name(name), sha256=landed.sha256, password=password
-                )
-        finally:
-            file.unlink(missing_ok=True)
+        with passing(file):
+            landed = await land(chunks, file, limit=self.limit, declared=declared_size)
+            return await self.judging.of_stranger(
+                file, name=clean_name(name), sha256=landed.sha256, password=password
+            )
 
     async def judge_empty(self, name: str) -> Report:
         """A file of no bytes."""
         file = self.store.scratch() / f"{uuid7(self.clock())}.brought"
-        try:
-            with disk_faults():
-                file.touch()
+        with passing(file):
+            file.touch()
             return await self.judging.of_stranger(
                 file, name=clean_name(name), sha256=hashlib.sha256().hexdigest()
             )
-        finally:
-            file.unlink(missing_ok=True)
 
     async def bring(self, chunks: AsyncIterator[bytes], *, name: str, declared_size: int | None) -> Brought:
         """Judges, and keeps file and answer for ANSWER_LASTS. Raises intake.NotAccepted, StoreUnavailable."""
@@ -94,15 +88,12 @@ class Verifying:
         working = WorkingName(SERVICE, uuid7(now))
         file = self.store.scratch() / f"{working.id}.brought"
         shown = clean_name(name)
-        try:
-            with disk_faults():
-                landed = await land(chunks, file, limit=self.limit, declared=declared_size)
-                report = await self.judging.of_stranger(file, name=shown, sha256=landed.sha256)
+        with passing(file):
+            landed = await land(chunks, file, limit=self.limit, declared=declared_size)
+            report = await self.judging.of_stranger(file, name=shown, sha256=landed.sha256)
             ours = await self.results.by_revisions(one.signed_revision or "" for one in report.signatures)
             expires = self.clock() + ANSWER_LASTS
             await self.store.working.put(working, file, expires=expires)
-        finally:
-            file.unlink(missing_ok=True)
         token = secrets.token_urlsafe(32)
 
         def work(session: Session) -> None:
@@ -147,15 +138,12 @@ class Verifying:
         if row is None or one is None or one.signed_size is None or one.signed_revision is None:
             raise NotKept("no such revision")
         file = self.store.scratch() / f"{uuid7(self.clock())}.revision"
-        try:
+        with passing(file):
             async with self.store.working.fetch(WorkingName(SERVICE, row.working)) as path:
-                with disk_faults():
-                    digest = await asyncio.to_thread(_copy_head, path, file, one.signed_size)
+                digest = await asyncio.to_thread(_copy_head, path, file, one.signed_size)
             if digest != one.signed_revision:
                 raise NotKept("other bytes than those that were judged")
             yield file
-        finally:
-            file.unlink(missing_ok=True)
 
     async def signed_page(self, token: str, number: int, page: int, *, width: int = 480) -> bytes | None:
         """PNG of a page of that revision."""
@@ -168,12 +156,9 @@ class Verifying:
     async def codes_in_photo(self, chunks: AsyncIterator[bytes]) -> list[str]:
         """What the QR codes in a photo say; nothing of it is left. Raises intake.NotAccepted, PreviewUnavailable."""
         file = self.store.scratch() / f"{uuid7(self.clock())}.photo"
-        try:
-            with disk_faults():
-                await land(chunks, file, limit=self.limit, declared=None)
+        with passing(file):
+            await land(chunks, file, limit=self.limit, declared=None)
             return await self.previews.read_codes(file)
-        finally:
-            file.unlink(missing_ok=True)
 
     async def verify_kept(self, caller: Caller, document: UUID, ordinal: int | None = None) -> Report:
         """Judges a rendition of the caller's agency. Raises NoSuchDocument, StoreUnavailable, Damaged."""

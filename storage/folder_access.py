@@ -7,7 +7,7 @@ import errno
 import secrets
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -16,8 +16,11 @@ from storage.store import StoreUnavailable
 
 T = TypeVar("T")
 
-# What a disk says that is full, worn out, or not to be written any more.
-DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG}
+# What a disk says that is full, worn out, not to be written any more, or not there.
+DISK = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOENT, errno.ENOTDIR, errno.EACCES,
+    errno.ESTALE,
+}  # fmt: skip
 
 
 @contextmanager
@@ -39,6 +42,18 @@ def disk_faults() -> Iterator[None]:
         if why.errno not in DISK:
             raise
         raise StoreUnavailable(str(why)) from why
+
+
+@contextmanager
+def passing(file: Path) -> Iterator[Path]:
+    """A file in scratch, gone at the end. Its disk's faults are StoreUnavailable, also where it cannot be removed: then
+    what went wrong before is the answer, and scratch is cleared by its sweep."""
+    with disk_faults():
+        try:
+            yield file
+        finally:
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
 
 
 class Threads:

@@ -21,6 +21,7 @@ from typing import Protocol
 from sqlalchemy import func, select
 
 from storage.database import WHOLE_SERVICE, Database, Door
+from storage.folder_access import passing
 from storage.identifiers import time_of, uuid7
 from storage.log.checkpoints import Checkpoint, SignedCheckpoint
 from storage.log.merkle import CompactRange, leaf_hash, perfect
@@ -147,11 +148,9 @@ class Sequencer:
     async def _keep(self, signed: SignedCheckpoint) -> None:
         at = signed.checkpoint.at
         file, until = self._store.scratch() / f"{uuid7(at)}.checkpoint", first_retention(at)
-        try:
+        with passing(file):
             file.write_bytes(signed.to_stored())
             await self._store.kept.keep(KeptName(SERVICE, signed.sha256()), file, retain_until=until)
-        finally:
-            file.unlink(missing_ok=True)
 
 
 def _sequence(session: Door, now: datetime) -> int:
