@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import json
 import random
+import resource
 import shutil
 import statistics
 import sys
@@ -149,9 +150,8 @@ class Soak:
 
     def hold(self, pid: int) -> None:
         with suppress(OSError):
-            status = Path(f"/proc/{pid}/status").read_text()
-            memory = int(status.split("VmRSS:")[1].split()[0]) * 1024
-            self.memory = max(self.memory, memory)
+            pages = Path(f"/proc/{pid}/statm").read_text().split()  # none of whoever has just ended
+            self.memory = max(self.memory, int(pages[1]) * resource.getpagesize())
             self.files = max(self.files, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))
         assert (self.memory < MOST_MEMORY, self.files < MOST_FILES) == (True, True), (self.memory, self.files)
 
