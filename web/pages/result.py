@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from web.pages.render import page
 from web.pages.visitor import House, Official, PageRoute, read_fields, see
 from web.pages.words import Label
 from web.problems import problem_for
+
+log = logging.getLogger("antin.pages")
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -151,6 +154,7 @@ async def go_on(request: Request, found: Found, caller: Official, rooms: House) 
         except Exception as fault:
             if problem_for(fault) is None or isinstance(fault, BadRequest):
                 raise
+            log.warning("request %s waits: %s: %s", asked.id, type(fault).__name__, fault)
     return see(f"/van-ban/{found.id}/ket-qua")
 
 
