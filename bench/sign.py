@@ -14,6 +14,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import timeit
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -147,16 +148,17 @@ def _signer(pen: Pen) -> pades.Signer:
 def _signed(pen: Pen, paper: bytes, case: str, tsa: stamping.Ours | None) -> Row:
     """Both read a file and write a file, as the service does; time-stamps are checked as each of them does."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
+        run = runner.get_loop().run_until_complete  # as in a service: no handler for signals each time
         source, ours, theirs = (Path(folder) / name for name in ("in.pdf", "ours.pdf", "theirs.pdf"))
         source.write_bytes(paper)
-        room = len(runner.run(_stamp(tsa, b""))) if tsa else 0
+        room = len(run(_stamp(tsa, b""))) if tsa else 0
         wish = pades.Wish(Level.B_T if tsa else Level.B_B, claimed_time=datetime.now(UTC))
-        signer, stamps = _signer(pen), Stamps(tsa.authority) if tsa else None
+        signer, stamps = _signer(pen), [Stamps(tsa.authority) if tsa else None]
 
         def by_us() -> None:
             prepared = pades.prepare(source, ours, wish=wish, signer=signer, timestamp_room=room)
             signature = pen.sign(prepared.to_sign)
-            token = runner.run(_stamp(tsa, signature)) if tsa else None
+            token = run(_stamp(tsa, signature)) if tsa else None
             pades.complete(prepared, ours, signature=signature, timestamp=token)
 
         def by_pyhanko() -> None:
@@ -164,9 +166,16 @@ def _signed(pen: Pen, paper: bytes, case: str, tsa: stamping.Ours | None) -> Row
                 "Signature1", md_algorithm="sha256", subfilter=SigSeedSubFilter.PADES
             )
             with source.open("rb") as read, theirs.open("w+b") as written:
-                signing = PdfSigner(about, pen.peer, timestamper=stamps)
-                runner.run(signing.async_sign_pdf(IncrementalPdfFileWriter(read), output=written))
+                signing = PdfSigner(about, pen.peer, timestamper=stamps[-1])
+                run(signing.async_sign_pdf(IncrementalPdfFileWriter(read), output=written))
 
+        def cost(one: Stamps) -> float:
+            stamps.append(one)
+            return min(timeit.repeat(by_pyhanko, number=1, repeat=4))
+
+        if tsa:
+            # Over every other token that pyHanko makes for its dry run asn1crypto takes 450 ms, each time: the best of eight.
+            stamps.append(min((Stamps(tsa.authority) for _ in range(8)), key=cost))
         ours_ms, theirs_ms = interleaved(ROUNDS, by_us, by_pyhanko)
         _look(ours, pen)
     return Row("sign", case, ours_ms, theirs_ms, PEER, "ms")
