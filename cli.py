@@ -333,13 +333,14 @@ def build(roof: Roof) -> typer.Typer:
         offline: Annotated[bool, typer.Option("--offline")] = False,
         report: Annotated[Path | None, typer.Option(metavar="FILE.xml|FILE.pdf")] = None,
         facts: Annotated[Path | None, typer.Option(metavar="FILE.json")] = None,
+        content: Annotated[Path | None, typer.Option("--content", "--data", metavar="FILE")] = None,
         replay: Annotated[
             bool, typer.Option("--replay", help="FILE: dữ kiện do --facts ghi. / Facts that --facts wrote.")
         ] = False,
     ) -> int:
         wish = VerifyWish(
             as_json=as_json, trust=trust, crls=crl or [], at=at, policy=policy, offline=offline,
-            password=read_password(password_file), report=report, facts=facts, replay=replay,
+            password=read_password(password_file), report=report, facts=facts, replay=replay, content=content,
         )  # fmt: skip
         return asyncio.run(verify_files(roof, files, wish))
 

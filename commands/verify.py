@@ -16,7 +16,15 @@ from rich.text import Text
 
 from catalogue import N_
 from cli import CHUNK, DONE, REFUSED, UNAVAILABLE, Roof, clean, err, out, print_json, tell, words
-from commands.verify_output import check_outputs, expanded, read_facts, standing, write_facts, write_report
+from commands.verify_output import (
+    check_content,
+    check_outputs,
+    expanded,
+    read_facts,
+    standing,
+    write_facts,
+    write_report,
+)
 from signing.trust.anchors import PEM_CRL, CannotLoad, TrustSnapshot, load_anchors, pem_blocks
 from signing.trust.crl import Crl, NotACrl
 from signing.trust.revocation import Revocation
@@ -44,11 +52,13 @@ class VerifyWish:
     report: Path | None = None
     facts: Path | None = None
     replay: bool = False  # files are facts that were written before
+    content: Path | None = None  # what a signature or time-stamp by itself is over
 
 
 async def verify_files(roof: Roof, files: Sequence[Path], wish: VerifyWish) -> int:
     files = files if wish.replay else expanded(files)
     check_outputs(files, wish.report, wish.facts)
+    check_content(files, wish.content)
     policy, (at, source) = _policy(wish.policy), read_time(wish.at)
     crls = tuple(_crl(one) for one in wish.crls)
     async with AsyncExitStack() as stack:
@@ -85,7 +95,9 @@ async def _judged(
             question = replace(question, sha256=await asyncio.to_thread(_digest, opened))
         except (OSError, ValueError):
             return unreadable(question, "CANNOT_OPEN")
-        seen = replay.seen(question, await read(opened, question.password, workshop=workshop))
+        seen = replay.seen(
+            question, await read(opened, question.password, workshop=workshop, content=wish.content)
+        )
     report = await replay.judge(seen, question, heard or revocation)
     if wish.facts is not None:
         write_facts(wish.facts, seen.beside(question, heard))
@@ -113,7 +125,7 @@ def _tell(report: Report) -> None:
         tell("  - " + finding_sentence(finding, words), to=out)
     for signature in report.signatures:
         facts = (signature.indication.value, signature.sub_indication, signature.level, signature.signer)
-        tell(f"  {signature.field}: " + " · ".join(str(one) for one in facts if one), to=out)
+        tell(f"  {signature.field or report.format}: " + " · ".join(str(one) for one in facts if one), to=out)
         for finding in signature.findings:
             tell("    - " + finding_sentence(finding, words), to=out)
 

@@ -75,6 +75,22 @@ def check_outputs(files: Sequence[Path], report: Path | None, facts: Path | None
         raise typer.BadParameter(words(N_("--report phải là tệp .xml hoặc .pdf.")))
 
 
+def check_content(files: Sequence[Path], content: Path | None) -> None:
+    """Before anything is judged. Raises typer.BadParameter."""
+    if content is None:
+        return
+    if len(files) != 1:
+        raise typer.BadParameter(words(N_("Hãy cho một tệp duy nhất khi dùng --content hoặc --data.")))
+    try:
+        with content.open("rb") as opened:
+            opened.read(1)
+    except (OSError, ValueError) as wrong:
+        why = getattr(wrong, "strerror", None) or str(wrong)
+        raise typer.BadParameter(
+            words(N_("Không đọc được tệp nội dung %(file)s: %(why)s"), file=str(content), why=why)
+        ) from wrong
+
+
 def write_report(file: Path, report: Report) -> None:
     """The printed page is Vietnamese whatever the command speaks (Circular 15/2025 article 6)."""
     if file.suffix.lower() == ".pdf":

@@ -10,8 +10,9 @@ import logging
 from pathlib import Path
 
 from signing.trust.revocation import Revocation
+from signing.verification.cades import HEAD, looks_so, read_cades
 from signing.verification.pdf import Question, judge
-from signing.verification.pdf_facts import CannotRead, Facts
+from signing.verification.pdf_facts import CADES, PDF, CannotRead, Facts
 from signing.verification.pdf_reading import read_pdf
 from signing.verification.report import Finding, Report, Severity, Verdict
 from signing.workshop import Workshop, WorkshopBusy
@@ -22,22 +23,26 @@ log = logging.getLogger(__name__)
 
 
 async def answer(
-    path: Path, question: Question, *, workshop: Workshop, revocation: Revocation | None
-) -> Report:
-    """`revocation` None: nothing but what came with the file or was supplied. Total: raises nothing but WorkshopBusy, before
-    anything was looked at."""
+    path: Path, question: Question, *, workshop: Workshop, revocation: Revocation | None, content: Path | None = None
+) -> Report:  # fmt: skip
+    """`revocation` None: nothing but what came with the file or was supplied. `content`: what a signature or time-stamp by
+    itself is over. Total: raises nothing but WorkshopBusy, before anything was looked at."""
     # 1. Read, in a child.
-    facts = await read(path, question.password, workshop=workshop)
+    facts = await read(path, question.password, workshop=workshop, content=content)
     # 2. Judged, here.
     return (
         unreadable(question, facts) if isinstance(facts, str) else await judged(facts, question, revocation)
     )
 
 
-async def read(path: Path, password: str | None, *, workshop: Workshop) -> Facts | str:
+async def read(
+    path: Path, password: str | None, *, workshop: Workshop, content: Path | None = None
+) -> Facts | str:
     """What stands in the file; or the code of the finding that says why nothing can be said. Raises WorkshopBusy."""
     try:
-        facts: Facts = await workshop.run_beside(read_pdf, path, password, seconds=SECONDS, memory=MEMORY)
+        facts: Facts = await workshop.run_beside(
+            read_file, path, password, content, seconds=SECONDS, memory=MEMORY
+        )
         return facts
     except WorkshopBusy:
         raise
@@ -46,6 +51,13 @@ async def read(path: Path, password: str | None, *, workshop: Workshop) -> Facts
     except Exception:
         log.exception("a file that was not read to its end")
         return "OUR_LIMIT"
+
+
+def read_file(path: Path, password: str | None, content: Path | None) -> Facts:
+    """By what the bytes are. Raises CannotRead, OSError; what else is raised is our own limit."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    return read_cades(path, content) if content is not None or looks_so(head) else read_pdf(path, password)
 
 
 async def judged(facts: Facts, question: Question, revocation: Revocation | None) -> Report:
@@ -62,7 +74,7 @@ def unreadable(question: Question, code: str) -> Report:
     return Report(
         file=question.name,
         sha256=question.sha256,
-        format="PDF",
+        format=CADES if code == "NOT_A_SIGNATURE" else PDF,
         verdict=Verdict.UNREADABLE,
         whole_document=False,
         policy_name=question.policy.name,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from signing.verification.certificate_check import Checked
 from signing.verification.cms_form import CERTIFICATE_NOT_NAMED
-from signing.verification.pdf_facts import FoundSignature
+from signing.verification.pdf_facts import CADES, FoundSignature
 from signing.verification.timestamps import DatedDocument, Stamp
 
 LETTERS = ("B", "T", "LT", "LTA")
@@ -23,7 +23,9 @@ def levels(
     """(reached, present). Names of a signature that is no baseline signature begin with PKCS7."""
     if found.cms is None:
         return None, None
-    baseline = found.sub_filter == "/ETSI.CAdES.detached" and CERTIFICATE_NOT_NAMED not in found.cms.flaws
+    baseline = (
+        found.sub_filter in {"/ETSI.CAdES.detached", CADES} and CERTIFICATE_NOT_NAMED not in found.cms.flaws
+    )
     family = "B-" if baseline else "PKCS7-"
     later = [one for one in dated if one.signature.end > found.end]
     over = [one for one in stamps if one.kind != "CONTENT"]

@@ -28,7 +28,7 @@ from signing.verification.changes import ChangesAfter, changes_after, permission
 from signing.verification.cms_form import CERTIFICATE_NOT_NAMED, TRAILING_BYTES, SignedData
 from signing.verification.levels import levels
 from signing.verification.outcome import FINE, Outcome, by_effect, failed, remark, together, undecided
-from signing.verification.pdf_facts import Facts, FoundSignature
+from signing.verification.pdf_facts import PDF, TST, Facts, FoundSignature
 from signing.verification.policy import Policy, Rule
 from signing.verification.report import (
     Coverage,
@@ -53,6 +53,7 @@ from signing.verification.timestamps import (
 )
 
 Sub = SubIndication
+UNJUDGED = {"ALGORITHM_UNKNOWN": Sub.CRYPTO_CONSTRAINTS_FAILURE, "CONTENT_WANTED": Sub.SIGNED_DATA_NOT_FOUND}
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -89,7 +90,9 @@ async def judge(facts: Facts, question: Question, revocation: Revocation | None)
         if found.kind is SignatureKind.SIGNATURE:
             report = await _Signature(facts, question, sources, dated, found, after).judge()
         else:
-            report = _document_timestamp(found, next(one for one in dated if one.signature is found), after)
+            report = _document_timestamp(
+                found, next(one for one in dated if one.signature is found), after, facts
+            )
         judged[index] = report = _doubted(report, facts)
         if report.kind is SignatureKind.SIGNATURE and report.indication is Indication.TOTAL_PASSED:
             passed.append(found.end)
@@ -179,7 +182,7 @@ class _Signature:
             best_signature_time=at.time,
             coverage=found.coverage,
             timestamps=tuple(one.report for one in stamps),
-            signed_objects=_signed_objects(found),
+            signed_objects=_signed_objects(found, self.facts),
             changes_after=self.after.changes,
             findings=findings,
             chain=facts_of(checked.path),
@@ -256,8 +259,7 @@ def form_of(found: FoundSignature, policy: Policy) -> Outcome:
     elif found.coverage is Coverage.PARTIAL:
         outcomes.append(failed(Sub.FORMAT_FAILURE, "PARTIAL"))
     if found.unjudged is not None:
-        unknown = found.unjudged.code == "ALGORITHM_UNKNOWN"
-        sub = Sub.CRYPTO_CONSTRAINTS_FAILURE if unknown else Sub.SIG_CONSTRAINTS_FAILURE
+        sub = UNJUDGED.get(found.unjudged.code, Sub.SIG_CONSTRAINTS_FAILURE)
         outcomes.append(Outcome(Indication.INDETERMINATE, sub, (found.unjudged,)))
     flaws = found.cms.flaws if found.cms is not None else ()
     for rule, code, met, data in (
@@ -282,7 +284,9 @@ def _changed(after: ChangesAfter) -> Outcome:
     return undecided(None, "DOUBTFUL_AFTER") if after.doubtful else FINE
 
 
-def _document_timestamp(found: FoundSignature, dated: DatedDocument, after: ChangesAfter) -> SignatureReport:
+def _document_timestamp(
+    found: FoundSignature, dated: DatedDocument, after: ChangesAfter, facts: Facts
+) -> SignatureReport:
     stamp = dated.stamp
     coverage = failed(Sub.FORMAT_FAILURE, "PARTIAL") if found.coverage is Coverage.PARTIAL else FINE
     outcome = together([stamp.outcome, coverage if found.fault is None else FINE, _changed(after)])
@@ -298,7 +302,7 @@ def _document_timestamp(found: FoundSignature, dated: DatedDocument, after: Chan
         best_signature_time=dated.judged_at.time,
         coverage=found.coverage,
         timestamps=(stamp.report,),
-        signed_objects=_signed_objects(found),
+        signed_objects=_signed_objects(found, facts),
         changes_after=after.changes,
         findings=outcome.findings,
         chain=facts_of(stamp.path),
@@ -311,11 +315,13 @@ def _subject(cms: SignedData | None) -> str | None:
     return read_certificate(cms.signer).subject_text if cms is not None and cms.signer is not None else None
 
 
-def _signed_objects(found: FoundSignature) -> tuple[dict[str, str], ...]:
-    """The bytes that were signed, by their offsets: a file has no other parts of its own."""
+def _signed_objects(found: FoundSignature, facts: Facts) -> tuple[dict[str, str], ...]:
+    """In a PDF the bytes that were signed, by their offsets: it has no other parts of its own."""
     if found.signed_sha256 is None:
         return ()
-    name = f"bytes 0-{found.begin_hole} {found.end_hole}-{found.end}"
+    name = facts.content or "content"
+    if facts.format == PDF:
+        name = f"bytes 0-{found.begin_hole} {found.end_hole}-{found.end}"
     return ({"name": name, "digest": f"sha256:{found.signed_sha256}"},)
 
 
@@ -342,7 +348,7 @@ def _report(facts: Facts, question: Question, signatures: list[SignatureReport])
     return Report(
         file=question.name,
         sha256=question.sha256,
-        format="PDF",
+        format=facts.format,
         verdict=_verdict(signatures, facts),
         whole_document=any(
             one.indication is Indication.TOTAL_PASSED and one.coverage is Coverage.WHOLE_DOCUMENT
@@ -360,8 +366,9 @@ def _report(facts: Facts, question: Question, signatures: list[SignatureReport])
 
 
 def _verdict(signatures: Sequence[SignatureReport], facts: Facts) -> Verdict:
-    """V1: the first that applies. A document time-stamp that fails is a finding; it fails no signature (V7)."""
-    signed = [one for one in signatures if one.kind is SignatureKind.SIGNATURE]
+    """V1: the first that applies. A document time-stamp that fails is a finding; it fails no signature (V7). A time-stamp
+    that is the file is what the verdict is about."""
+    signed = [one for one in signatures if one.kind is SignatureKind.SIGNATURE or facts.format == TST]
     if not signed:
         return Verdict.NO_SIGNATURE
     if any(one.indication is Indication.TOTAL_FAILED for one in signed):

@@ -1,4 +1,4 @@
-"""What was read in a PDF, as plain data: this file holds the facts, no judgement of them.
+"""What was read in a signed file, as plain data: this file holds the facts, no judgement of them.
 
 The child process that reads the file sends them; whoever judges has nothing else.
 """
@@ -13,9 +13,11 @@ from signing.verification.cms_form import SignedData
 from signing.verification.pdf_changes import Event
 from signing.verification.report import Coverage, Finding, SignatureKind
 
+PDF, CADES, TST = "PDF", "CAdES", "TST"  # formats, as the promised JSON names them
+
 
 class CannotRead(Exception):
-    """There is no PDF to be judged. `code` is of the closed list of findings."""
+    """There is nothing to be judged. `code` is of the closed list of findings."""
 
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code, detail)
@@ -95,3 +97,5 @@ class Facts:
     crls: tuple[bytes, ...] = ()
     ocsps: tuple[bytes, ...] = ()
     unknown_from: int | None = field(default=None)  # revisions from this end on could not be compared
+    format: str = PDF
+    content: str = ""  # the name of the file that lay beside a detached signature

@@ -269,7 +269,7 @@ def _checked(one: FoundSignature, index: int, digests: Digests) -> FoundSignatur
     except Broken as wrong:
         return replace(one, broken=(wrong.sub, wrong.why))
     content = [_content_token(_token(each), index, digests) for each in one.cms.content_timestamps]
-    over = [_over_signature(_token(each), one.cms) for each in one.cms.timestamps[:MOST_TIMESTAMPS]]
+    over = [over_signature(_token(each), one.cms) for each in one.cms.timestamps[:MOST_TIMESTAMPS]]
     return replace(one, timestamps=tuple(over), content_timestamps=tuple(content[:MOST_TIMESTAMPS]))
 
 
@@ -290,7 +290,8 @@ def _content_token(found: FoundToken, index: int, digests: Digests) -> FoundToke
     return replace(found, digest=digests.of(index, found.token.hash_name))
 
 
-def _over_signature(found: FoundToken, cms: SignedData) -> FoundToken:
+def over_signature(found: FoundToken, cms: SignedData) -> FoundToken:
+    """With the digest of the signature's value, which a signature time-stamp is over."""
     if found.token is None or found.token.hash_name not in HASHES.values():
         return replace(found, token=None, fault=found.fault or "an unknown hash")
     return replace(found, digest=hashlib.new(found.token.hash_name, cms.signature).digest())

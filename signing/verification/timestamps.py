@@ -84,7 +84,8 @@ async def judge_document_timestamps(
         if one.fault is not None:
             stamp = Stamp("ARCHIVE", Outcome(Indication.TOTAL_FAILED, Sub.FORMAT_FAILURE, (one.fault,)))
         elif one.unjudged is not None:
-            stamp = Stamp("ARCHIVE", Outcome(Indication.INDETERMINATE, None, (one.unjudged,)))
+            sub = Sub.SIGNED_DATA_NOT_FOUND if one.unjudged.code == "CONTENT_WANTED" else None
+            stamp = Stamp("ARCHIVE", Outcome(Indication.INDETERMINATE, sub, (one.unjudged,)))
         else:
             stamp = await judge_token(one.token or FoundToken(None), "ARCHIVE", at, now, sources)
         judged.append(DatedDocument(one, stamp, at))

@@ -40,6 +40,7 @@ FINDINGS: dict[str, str] = {
     "TOO_MANY_SIGNATURES": N_("Tệp có nhiều chữ ký hơn mức chương trình này xem được (%(limit)s)."),
     "DEMONSTRATION_TRUST": N_("Kết quả dựa trên chứng thư trình diễn, không có giá trị pháp lý."),
     "CLAIMED_TIME_USED": N_("Kết quả tính theo thời điểm mà người ký tự ghi, chưa có gì chứng minh."),
+    "NOT_A_SIGNATURE": N_("Tệp không phải là PDF, cũng không phải là chữ ký hay dấu thời gian."),
     "FROM_FACTS": N_("Kết quả được tính lại từ dữ kiện đã lưu; tệp không được đọc lại."),
     # Form and bytes of a signature.
     "FORM_BROKEN": N_("Chữ ký không đúng dạng: %(why)s."),
@@ -47,6 +48,7 @@ FINDINGS: dict[str, str] = {
     "BYTE_RANGE": N_("Vùng byte được ký không đúng: chữ ký phải bao trùm mọi byte trừ chính nó."),
     "PARTIAL": N_("Chữ ký không bao trùm trọn bản mà nó thuộc về."),
     "FORMAT_UNKNOWN": N_("Chữ ký thuộc loại chương trình này không kiểm tra được (%(format)s)."),
+    "CONTENT_WANTED": N_("Chưa có nội dung mà chữ ký hoặc dấu thời gian này bao trùm."),
     "ALGORITHM_UNKNOWN": N_("Chữ ký dùng thuật toán chương trình này không biết."),
     "DUPLICATE_FIELD": N_("Có hai trường chữ ký trùng tên hoặc chung một chữ ký."),
     "PADDING_NOT_ZERO": N_("Phần đệm sau chữ ký chứa dữ liệu lạ; phần này không được chữ ký bảo vệ."),
@@ -128,6 +130,7 @@ _VERDICTS: dict[Verdict, str] = {
 }
 _VALID_ONE = N_("Hợp lệ: %(who)s đã ký, nội dung không thay đổi từ khi ký.")
 _VALID_MANY = N_("Hợp lệ: %(count)s chữ ký đều đúng, nội dung không thay đổi từ khi ký.")
+_VALID_STAMP = N_("Hợp lệ: %(who)s đã đóng dấu thời gian, nội dung không thay đổi từ khi ấy.")
 _ON_PAGE = N_("%(change)s (trang %(page)s)")
 
 
@@ -136,6 +139,8 @@ def sentence(report: Report, say: Say) -> str:
     if report.verdict is not Verdict.VALID:
         return say(_VERDICTS[report.verdict])
     signed = [one for one in report.signatures if one.kind is SignatureKind.SIGNATURE]
+    if not signed:
+        return say(_VALID_STAMP, who=report.signatures[0].signer or "")
     if len(signed) == 1:
         name = signed[0].chain[0].common_name if signed[0].chain else ""
         return say(_VALID_ONE, who=name or signed[0].signer or signed[0].field)

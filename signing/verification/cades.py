@@ -1,0 +1,188 @@
+"""Reads a signature that stands by itself (CMS, CAdES: EN 319 122-1) or a time-stamp (RFC 3161), with what it is over, in a
+child process: this file brings both into the facts that the one judge knows.
+
+- What was signed lies inside (enveloping) or beside (detached); given beside an enveloping one, it must be the same.
+- The kind is told by the bytes, never by the file's name; bytes that are neither are no signature, and never one that failed.
+- A file that could also be taken for a PDF is no CMS for us unless whoever asks says what it is over: two programs would
+  show two contents.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from signing.timestamping.answer import Rejected, token_in
+from signing.timestamping.token import NotAToken, Token, read_token
+from signing.verification.cms_form import (
+    HASHES,
+    MAX_SIZE,
+    TST_INFO,
+    Broken,
+    NotSignedData,
+    SignedData,
+    UnknownAlgorithm,
+)
+from signing.verification.der import OID, SEQUENCE, Malformed, Walk
+from signing.verification.pdf_facts import CADES, TST, CannotRead, Facts, FoundSignature, FoundToken
+from signing.verification.pdf_signatures import MOST_TIMESTAMPS, over_signature
+from signing.verification.report import Coverage, Finding, Severity, SignatureKind
+from signing.verification.signed_data import check_signed_data, read_signed_data
+
+HEAD = 1024  # bytes in which `%PDF-` makes a PDF, as `pdf_reading.HEAD`
+CHUNK = 1 << 20
+_PEM = re.compile(
+    rb"\A\s*-----BEGIN (PKCS7|CMS|TIMESTAMP RESPONSE)-----([A-Za-z0-9+/=\s]+)-----END \1-----\s*\Z"
+)
+
+
+def looks_so(head: bytes) -> bool:
+    """Whether a file that begins so may be one of these, and no PDF."""
+    return b"%PDF-" not in head[:HEAD] and (head[:1] == b"\x30" or head.lstrip()[:11] == b"-----BEGIN ")
+
+
+def read_cades(path: Path, content: Path | None = None) -> Facts:
+    """`content`: what it is over, where that lies beside. Raises CannotRead, OSError."""
+    with path.open("rb") as file:
+        raw = file.read(MAX_SIZE + 1)
+    if len(raw) > MAX_SIZE:
+        raise CannotRead("NOT_A_SIGNATURE")
+    der = _binary(raw)
+    token = _token_of(der)
+    found = _timestamp(token, content) if token is not None else _signature(der, content)
+    name = content.name if content is not None else ""
+    return Facts(
+        size=len(raw),
+        revisions=0,
+        signatures=(found,),
+        format=TST if token is not None else CADES,
+        content=name,
+    )
+
+
+def _binary(raw: bytes) -> bytes:
+    armoured = _PEM.match(raw)
+    if armoured is None:
+        return raw
+    try:
+        return base64.b64decode(b"".join(armoured[2].split()), validate=True)
+    except binascii.Error as wrong:
+        raise CannotRead("NOT_A_SIGNATURE") from wrong
+
+
+def _token_of(der: bytes) -> bytes | None:
+    """The token of a response, or the bare token; None for another SignedData. Raises CannotRead."""
+    try:
+        walk = Walk(der)
+        outer = walk.element(0, len(der))
+        first = walk.members(outer, 3)[:1] if outer.tag == SEQUENCE else []
+        if not first or first[0].tag not in (SEQUENCE, OID):
+            raise CannotRead("NOT_A_SIGNATURE")
+        if first[0].tag == SEQUENCE:
+            return token_in(der)
+        return der if read_signed_data(der).content_type == TST_INFO else None
+    except Rejected as wrong:
+        raise CannotRead("NOT_A_SIGNATURE") from wrong
+    except NotSignedData:
+        return None
+    except Malformed as wrong:
+        raise CannotRead("NOT_A_SIGNATURE") from wrong
+
+
+# -- a signature
+
+
+def _signature(der: bytes, content: Path | None) -> FoundSignature:
+    found = FoundSignature(
+        field="", kind=SignatureKind.SIGNATURE, sub_filter=CADES, coverage=Coverage.WHOLE_DOCUMENT, end=1
+    )
+    try:
+        cms = read_signed_data(der)
+    except UnknownAlgorithm:
+        return replace(found, unjudged=_error("ALGORITHM_UNKNOWN"))
+    except NotSignedData as wrong:
+        return replace(found, fault=_error("FORM_BROKEN", why=str(wrong)[:200]))
+    found = replace(found, cms=cms, claimed_time=cms.claimed_time)
+    if cms.content is None and content is None:
+        return replace(found, unjudged=_error("CONTENT_WANTED"))
+    digests = _Digests(cms, content)
+    try:
+        check_signed_data(cms, digests.of(cms.digest_name))
+    except Broken as wrong:
+        found = replace(found, broken=(wrong.sub, wrong.why))
+    return replace(
+        found,
+        signed_sha256=digests.of("sha256").hex(),
+        timestamps=tuple(over_signature(_read(each), cms) for each in cms.timestamps[:MOST_TIMESTAMPS]),
+        content_timestamps=tuple(
+            _over(_read(each), digests) for each in cms.content_timestamps[:MOST_TIMESTAMPS]
+        ),
+    )  # fmt: skip
+
+
+def _read(der: bytes) -> FoundToken:
+    try:
+        return FoundToken(read_token(der))
+    except NotAToken as wrong:
+        return FoundToken(None, fault=str(wrong)[:200])
+
+
+def _over(found: FoundToken, digests: _Digests) -> FoundToken:
+    if found.token is None or found.token.hash_name not in HASHES.values():
+        return replace(found, token=None, fault=found.fault or "an unknown hash")
+    return replace(found, digest=digests.of(found.token.hash_name))
+
+
+class _Digests:
+    """Of what was signed: of the bytes beside where there are some, else of those inside."""
+
+    def __init__(self, cms: SignedData | None, content: Path | None) -> None:
+        self._inside, self._beside = cms.content if cms is not None else None, content
+        self._known: dict[str, bytes] = {}
+
+    def of(self, name: str) -> bytes:
+        if name not in self._known:
+            digest = hashlib.new(name, usedforsecurity=False)
+            if self._beside is None:
+                digest.update(self._inside or b"")
+            else:
+                with self._beside.open("rb") as file:
+                    while piece := file.read(CHUNK):
+                        digest.update(piece)
+            self._known[name] = digest.digest()
+        return self._known[name]
+
+
+# -- a time-stamp
+
+
+def _timestamp(der: bytes, data: Path | None) -> FoundSignature:
+    found = FoundSignature(
+        field="",
+        kind=SignatureKind.DOCUMENT_TIMESTAMP,
+        sub_filter=TST,
+        coverage=Coverage.WHOLE_DOCUMENT,
+        end=1,
+    )
+    try:
+        token: Token = read_token(der)
+        cms = read_signed_data(token.der)
+    except (NotAToken, NotSignedData) as wrong:
+        return replace(found, fault=_error("FORM_BROKEN", why=str(wrong)[:200]))
+    found = replace(found, cms=cms, token=FoundToken(token))
+    if token.hash_name not in HASHES.values():
+        return replace(found, unjudged=_error("ALGORITHM_UNKNOWN"))
+    if data is None:
+        return replace(found, unjudged=_error("CONTENT_WANTED"))
+    digests = _Digests(None, data)
+    return replace(
+        found, token=FoundToken(token, digests.of(token.hash_name)), signed_sha256=digests.of("sha256").hex()
+    )
+
+
+def _error(code: str, **data: str) -> Finding:
+    return Finding(code, Severity.ERROR, data)
