@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pikepdf
 
 from signing.pdf.opening import NotOpened
-from signing.pdf.pages import is_array, is_dictionary
+from signing.pdf.pages import is_array, is_dictionary, spoken
 
 MOST_FIELDS = 200_000
 DEEPEST = 64
@@ -76,7 +76,7 @@ def references(signature: pikepdf.Object) -> Iterator[tuple[str, pikepdf.Object 
     """Transform method and parameters of each signature reference (ISO 32000-1 12.8.1)."""
     for one in _dictionaries(signature.get("/Reference")):
         parameters = one.get("/TransformParams")
-        yield str(one.get("/TransformMethod")), parameters if is_dictionary(parameters) else None
+        yield spoken(one.get("/TransformMethod")), parameters if is_dictionary(parameters) else None
 
 
 def _dictionaries(value: object) -> list[pikepdf.Object]:
@@ -84,9 +84,9 @@ def _dictionaries(value: object) -> list[pikepdf.Object]:
 
 
 def _text(value: object) -> str:
-    return str(value) if isinstance(value, pikepdf.Object) else ""
+    return spoken(value) if isinstance(value, pikepdf.Object) else ""
 
 
 def names_in(value: object) -> list[str]:
     """An array of text strings or names."""
-    return [str(one) for one in list(value)[:10_000]] if is_array(value) else []
+    return [spoken(one) for one in list(value)[:10_000]] if is_array(value) else []

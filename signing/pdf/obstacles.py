@@ -13,7 +13,7 @@ import pikepdf
 
 from signing.pdf.form import Field, fields, form, names_in, references, root
 from signing.pdf.opening import NotOpened, Opened
-from signing.pdf.pages import is_array, is_dictionary, pages
+from signing.pdf.pages import is_array, is_dictionary, pages, spoken
 
 MOST_ACTIONS = 100_000
 LARGEST_METADATA = 4 * 1024**2
@@ -61,7 +61,7 @@ def locks(parameters: pikepdf.Object, name: str) -> bool:
     """Whether a FieldMDP, or a lock of a field, covers the field of this name or one above it."""
     listed = names_in(parameters.get("/Fields"))
     among = any(name == one or name.startswith(one + ".") for one in listed)
-    action = str(parameters.get("/Action"))
+    action = spoken(parameters.get("/Action"))
     return action == "/All" or (action == "/Include" and among) or (action == "/Exclude" and not among)
 
 

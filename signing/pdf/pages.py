@@ -114,3 +114,11 @@ def is_dictionary(value: object) -> TypeGuard[pikepdf.Object]:
 
 def is_array(value: object) -> TypeGuard[pikepdf.Object]:
     return isinstance(value, pikepdf.Object) and value._type_code == pikepdf.ObjectType.array
+
+
+def spoken(value: object) -> str:
+    """A name or string as text. Names are bytes (ISO 32000-2 7.3.5): one that is no UTF-8 is told as it is written."""
+    try:
+        return str(value)
+    except UnicodeDecodeError:
+        return value.unparse().decode("latin-1") if isinstance(value, pikepdf.Object) else ""

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from signing.pdf.pages import is_dictionary
 from signing.verification.pdf_form import FormChanges
 from signing.verification.pdf_metadata import same_but_for_the_save
+from signing.verification.pdf_structure import explain_growth
 from signing.verification.pdf_tree import pages_of
-from signing.verification.pdf_view import Key, View, entries, key_of, members, references, token
+from signing.verification.pdf_view import Key, View, entries, key_of, members, references, same, token
 
 SILENT = {"/Extensions", "/Version", "/Type"}  # of the catalog: what a later version of PDF is told by
 
@@ -65,6 +66,7 @@ class _Comparison:
         form.compare(a.get("/AcroForm"), b.get("/AcroForm"))
         self._catalog(entries(a), entries(b))
         self.explain(a)
+        explain_growth(self, a.get("/StructTreeRoot"), b.get("/StructTreeRoot"), form.signed_widgets())
         self._pages(form)
         # 2. What can be reached in the older view, but for what was looked at apart, must be as it was.
         self._everything_else(form)
@@ -119,7 +121,9 @@ class _Comparison:
         anew = key is None or key in self.changed
         if anew:
             for name in a.keys() | b.keys():
-                if name not in {"/Annots", "/Tabs"} and token(a.get(name)) != token(b.get(name)):
+                if name in {"/Annots", "/Tabs"} or token(a.get(name)) == token(b.get(name)):
+                    continue
+                if name == "/Parent" or not same(a.get(name), b.get(name)):
                     self.note("PAGE_CONTENT", number)
             self.explain(older)
         listed_a, listed_b = a.get("/Annots"), b.get("/Annots")
@@ -136,12 +140,16 @@ class _Comparison:
         store = references(a.pdf.Root.get("/DSS"))
         told = references(a.pdf.Root.get("/Metadata")) + references(a.pdf.trailer.get("/Info"))
         # 1. The content: all that is reached by no way that was looked at apart.
-        skipped = {(root, "/DSS"), (root, "/Metadata"), *apart.skipped}
+        skipped = {(root, "/DSS"), (root, "/Metadata"), (root, "/Extensions"), *apart.skipped}
         content = self._reached([root] if root else [], skipped)
         for key in self.changed & content - self.explained:
             self._content(key)
         if apart.typed & self.changed & self._misused(content, apart.typed):
             self.note("STRUCTURE")
+        if form.replaced and form.replaced & self._reached(
+            [key for key, _ in self.pages_a.pages if key], set()
+        ):
+            self.note("FORM_CHANGED")
         # 2. What was looked at apart, in this order: what an annotation shares with a field is the annotation's.
         for number, keys in apart.annotations:
             if self.changed & self._reached(keys, skipped) - content - apart.typed - self.explained:

@@ -13,12 +13,13 @@ from typing import Protocol
 
 import pikepdf
 
-from signing.pdf.pages import box, is_array, is_dictionary
+from signing.pdf.pages import box, is_array, is_dictionary, spoken
 from signing.verification.pdf_tree import Pages
 from signing.verification.pdf_view import Key, TooMuch, View, entries, key_of, members, references, token
 
 MOST_FIELDS = 200_000
 DEEPEST = 64
+LARGEST_LOOK = 1 << 16  # packed bytes of an appearance that is looked through
 WITH_A_SIGNATURE = {"/AP", "/MK", "/DA", "/F", "/BS", "/DR", "/Border", "/P", "/NM", "/H", "/M", "/AS", "/Q"}
 VALUES = {"/V", "/AS", "/I", "/RV"}
 
@@ -66,6 +67,8 @@ class FormChanges:
         self._new: dict[Key, str] = {}  # widgets of new signature fields
         self._seen: set[Key] = set()
         self._visited = 0
+        self._pictures_replaced = False
+        self.replaced: set[Key] = set()  # objects with resources of which some were replaced
 
     def compare(self, a: object, b: object) -> None:
         c = self._c
@@ -84,18 +87,24 @@ class FormChanges:
                 if not added and not calmed:
                     c.note("FORM_CHANGED")
         if "/DR" in before:
-            self._only_more(before["/DR"], after.get("/DR"), depth=0)
+            self._only_more(before["/DR"], after.get("/DR"), within=key_of(a))
         self._list(before.get("/Fields"), after.get("/Fields"), _Field("", None, sealed=False), 0)
 
-    def _only_more(self, a: object, b: object, *, depth: int) -> None:
-        """Resources for fields may be added to, never replaced."""
-        before, after = entries(a), entries(b)
+    def _only_more(self, a: object, b: object, *, within: Key | None, fonts: bool | None = None) -> None:
+        """Resources for fields may be added to. Fonts are never replaced, since words of fields are set in them; pictures
+        are (as PDFBox does at each signature), unless a look that stands already might be drawn with them."""
+        before, after, within = entries(a), entries(b), key_of(a) or within
         self._c.explain(a)
         for name, value in before.items():
-            if depth == 0 and is_dictionary(value) and is_dictionary(after.get(name)):
-                self._only_more(value, after[name], depth=1)
+            if fonts is None and is_dictionary(value) and is_dictionary(after.get(name)):
+                self._only_more(value, after[name], within=within, fonts=name in {"/Font", "/Encoding"})
             elif token(value) != token(after.get(name)):
-                self._c.note("FORM_CHANGED")
+                pictures = isinstance(value, pikepdf.Stream) and isinstance(after.get(name), pikepdf.Stream)
+                if fonts or not pictures:
+                    self._c.note("FORM_CHANGED")
+                    continue
+                self._pictures_replaced = True
+                self.replaced.update(key for key in (within,) if key)
 
     # -- fields
 
@@ -178,10 +187,11 @@ class FormChanges:
         elif mine.kind == "/Sig":
             self._signature_differences(differing, after, mine)
         else:
-            if isinstance(after.get("/V"), pikepdf.Stream) or differing - VALUES - {"/AP", "/M"}:
+            if isinstance(after.get("/V"), pikepdf.Stream) or differing - VALUES - {"/AP", "/DA", "/M"}:
                 self._c.note("FORM_CHANGED", field=mine.name)
             mine.value_changed |= bool(differing & VALUES)
-            mine.looks_changed |= "/AP" in differing
+            # Another font, where the field's own lacks a letter of what was filled in.
+            mine.looks_changed |= bool(differing & {"/AP", "/DA"})
 
     def _signature_differences(self, differing: set[str], after: dict[str, object], mine: _Field) -> None:
         if "/V" in differing and is_dictionary(after.get("/V")):
@@ -258,8 +268,20 @@ class FormChanges:
     def appearance_changed(self, name: str) -> None:
         self._fields[name].looks_changed = True
 
+    def signed_widgets(self) -> set[Key]:
+        """Of fields that are new or newly signed."""
+        shown = [one.widgets for one in self._fields.values() if one.new or one.filled is not None]
+        return {key for widgets in shown for key in map(key_of, widgets) if key is not None}
+
+    def _drawn_with_resources_of_the_form(self) -> bool:
+        """Whether a look draws pictures and names no resources of its own: some readers take the form's then."""
+        keys = [key for one in self._fields.values() for key in one.appearance]
+        return any(_borrows(self._c.a.pdf.get_object(*key)) for key in keys)
+
     def tell_appearances(self) -> None:
         """What came of each field, now that all of it is known."""
+        if self._pictures_replaced and self._drawn_with_resources_of_the_form():
+            self._c.note("FORM_CHANGED")
         for one in self._fields.values():
             if one.sealed:
                 if one.looks_changed or one.value_changed:
@@ -292,6 +314,20 @@ class FormChanges:
         return None
 
 
+def _borrows(look: object, depth: int = 0) -> bool:
+    """Of a look, or of one for each state (ISO 32000-2 12.5.5)."""
+    if not isinstance(look, pikepdf.Stream):
+        return depth > 2 or any(_borrows(one, depth + 1) for one in entries(look).values())
+    if "/Resources" in look:
+        return False
+    if len(look.get_raw_stream_buffer()) > LARGEST_LOOK:
+        return True
+    try:
+        return b"Do" in look.read_bytes()
+    except pikepdf.PikepdfError:
+        return True
+
+
 def _in_order(wanted: list[bytes], there: list[bytes]) -> bool:
     """Whether all that is wanted stands there, in this order."""
     rest = iter(there)
@@ -299,5 +335,5 @@ def _in_order(wanted: list[bytes], there: list[bytes]) -> bool:
 
 
 def _joined(above: str, name: object) -> str:
-    mine = str(name) if isinstance(name, pikepdf.Object) else ""
+    mine = spoken(name) if isinstance(name, pikepdf.Object) else ""
     return ".".join(one for one in (above, mine) if one)

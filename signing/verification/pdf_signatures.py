@@ -19,7 +19,7 @@ import pikepdf
 from signing.pdf.form import fields, names_in
 from signing.pdf.form import references as signature_references
 from signing.pdf.opening import NotOpened
-from signing.pdf.pages import is_array, is_dictionary
+from signing.pdf.pages import is_array, is_dictionary, spoken
 from signing.timestamping.token import NotAToken, read_token
 from signing.verification.cms_form import HASHES, TRAILING_BYTES, TST_INFO
 from signing.verification.pdf_bytes import at
@@ -106,7 +106,7 @@ class _Field:
 
     def read(self) -> FoundSignature:
         value = self.holder.value
-        sub_filter = str(value.get("/SubFilter") or "")[:100]
+        sub_filter = spoken(value.get("/SubFilter") or "")[:100]
         stamp = sub_filter == STAMP or value.get("/Type") == "/DocTimeStamp"
         found = FoundSignature(
             field=self.holder.name,
@@ -158,7 +158,7 @@ def unhex(hole: bytes) -> bytes:
 
 def pdf_date(value: object) -> datetime | None:
     """ISO 32000-2 7.9.4; without a zone it is taken for UTC."""
-    found = _DATE.match(str(value)) if isinstance(value, pikepdf.Object) else None
+    found = _DATE.match(spoken(value)) if isinstance(value, pikepdf.Object) else None
     if found is None:
         return None
     year, month, day, hour, minute, second = (int(one or default) for one, default in zip(
@@ -187,7 +187,7 @@ def permissions(view: View, name: str) -> tuple[int | None, Lock | None]:
             if method == "/DocMDP":
                 permission = _permission(parameters.get("/P", 2)) if parameters is not None else 2
             elif method == "/FieldMDP" and parameters is not None:
-                lock = Lock(str(parameters.get("/Action")), tuple(names_in(parameters.get("/Fields"))))
+                lock = Lock(spoken(parameters.get("/Action")), tuple(names_in(parameters.get("/Fields"))))
     return permission, lock
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pikepdf
 
-from signing.pdf.pages import is_dictionary
+from signing.pdf.pages import is_dictionary, spoken
 from signing.verification.pdf_view import View, entries, members
 
 LARGEST = 32 << 20  # bytes of one thing
@@ -52,7 +52,7 @@ def _unpacked(stream: object, limit: int) -> bytes:
     filters = stream.get("/Filter")
     if filters is None:
         return packed if len(packed) <= limit else b""
-    plain = filters == "/FlateDecode" or [str(one) for one in members(filters)] == ["/FlateDecode"]
+    plain = filters == "/FlateDecode" or [spoken(one) for one in members(filters)] == ["/FlateDecode"]
     if not plain or "/DecodeParms" in stream:
         return b""
     unpacking = zlib.decompressobj()

@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,7 @@ from signing.pdf.pages import is_array, is_dictionary
 Key = tuple[int, int]  # object number, generation
 Place = tuple[int, ...]
 MOST_OBJECTS = 500_000
+DEEPEST_VALUE, MOST_COMPARED = 4, 10_000
 LARGEST_DICTIONARY = 16 << 20  # bytes
 PDF_ERRORS = (
     pikepdf.PikepdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError,
@@ -185,6 +187,34 @@ def token(value: object) -> bytes:
             return b"%d %d R" % value.objgen
         return value.unparse()
     return repr(value).encode()
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two values say the same, written otherwise or elsewhere: 612.0 is 612, and a dictionary that stands apart says
+    what it says. A reference that both have is the same: what it leads to is compared by itself. Of values that lead to too
+    many others, no."""
+    left = MOST_COMPARED
+
+    def equal(a: object, b: object, depth: int) -> bool:
+        nonlocal left
+        left -= 1
+        if token(a) == token(b):
+            return True
+        if left < 0 or depth > DEEPEST_VALUE or isinstance(a, bool) or isinstance(b, bool):
+            return False
+        if isinstance(a, int | Decimal) and isinstance(b, int | Decimal):
+            return a == b
+        if is_array(a) and is_array(b):
+            pairs = zip(members(a), members(b), strict=True) if len(a) == len(b) else [(None, b)]
+            return all(equal(one, other, depth + 1) for one, other in pairs)
+        if is_dictionary(a) and is_dictionary(b):
+            said, other = entries(a), entries(b)
+            return said.keys() == other.keys() and all(
+                equal(value, other[name], depth + 1) for name, value in said.items()
+            )
+        return False
+
+    return equal(a, b, 0)
 
 
 def references(value: object, *, resolved: bool = False) -> list[Key]:

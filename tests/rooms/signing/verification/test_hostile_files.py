@@ -286,3 +286,21 @@ _known: dict[int, bytes] = {}
 
 def _sound(world: World) -> bytes:
     return _known.setdefault(id(world), world.ours(letter(), Level.B_LTA))
+
+
+def test_names_that_are_no_text(world: World) -> None:
+    """A name is bytes, and no reader of ours stumbles over them."""
+    signed = world.ours(letter())
+    for old, new in ((b"/ETSI.CAdES.detached", b"/ETS#80.CAdES.detac"), (b"/Type/Sig", b"/Type/#ff")):
+        changed = (
+            signed.replace(old, new.ljust(len(old))) if old in signed else signed.replace(b"/Sig\n", b"/#f\n")
+        )
+        assert "OUR_LIMIT" not in codes(world.judge(changed))
+    form = world.raw_update(letter(), {
+        1: b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [50 0 R] >> >>",
+        50: b"<< /FT /S#80g /T /#ff#fe /V << /Type /#80 /SubFilter /#80 /ByteRange [0 1 2 3] /Contents <00> /M /#80 "
+            b"/Reference [<< /TransformMethod /#80 /TransformParams << /Fields [/#80] /Action /#80 >> >>] >> >>",
+    })  # fmt: skip
+    assert "OUR_LIMIT" not in codes(world.judge(form))
+    form = form.replace(b"/FT /S#80g", b"/FT /Sig  ")
+    assert "OUR_LIMIT" not in codes(world.judge(form))

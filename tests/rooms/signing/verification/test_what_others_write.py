@@ -1,0 +1,203 @@
+"""What other programs write beside their signature when they sign after somebody else: none of it changes what was signed, and
+what goes one step further does."""
+
+# mypy: disable-error-code="no-untyped-call"
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pikepdf
+import pytest
+from pyhanko.pdf_utils import generic
+from pyhanko.pdf_utils.generic import NameObject as Name
+from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign.fields import MDPPerm
+
+from tests.papers import letter
+from tests.rooms.signing.verification.edits import fill, form, page, stream
+from tests.rooms.signing.verification.judging_world import Edit, World, brief, kinds
+
+FORM = {"Type": Name("/XObject"), "Subtype": Name("/Form")}
+Shape = Callable[[pikepdf.Pdf], None]
+
+
+def shaped(shape: Shape, paper: bytes | None = None) -> bytes:
+    with pikepdf.open(io.BytesIO(paper or form("a"))) as pdf:
+        shape(pdf)
+        out = io.BytesIO()
+        pdf.save(out)
+    return out.getvalue()
+
+
+# -- the form's resources (PDFBox writes a picture of the new mark there)
+
+
+def resources(pdf: pikepdf.Pdf, *, borrowed: bool = False, of_the_page: bool = False) -> None:
+    picture = pdf.make_stream(
+        b"0 0 9 9 re f", Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Form, BBox=[0, 0, 9, 9]
+    )
+    font = pdf.make_indirect(
+        pikepdf.Dictionary(
+            Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Helvetica
+        )
+    )
+    held = pdf.make_indirect(
+        pikepdf.Dictionary(XObject=pikepdf.Dictionary(FRM=picture), Font=pikepdf.Dictionary(Helv=font))
+    )
+    pdf.Root.AcroForm.DR = held
+    if borrowed:
+        pdf.Root.AcroForm.Fields[0].AP.N.write(b"/FRM Do")
+    if of_the_page:
+        pdf.pages[1].Resources = held
+
+
+def another(kind: str) -> Edit:
+    def edit(writer: IncrementalPdfFileWriter) -> None:
+        held = writer.root["/AcroForm"]["/DR"]
+        if kind == "/XObject":
+            held["/XObject"][Name("/FRM")] = writer.add_object(stream(b"0 0 5 5 re f", **FORM))
+        else:
+            other = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Symbol"}
+            made = generic.DictionaryObject({Name(name): Name(value) for name, value in other.items()})
+            held["/Font"][Name("/Helv")] = writer.add_object(made)
+        writer.update_container(held)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "verdict"),
+    [
+        (resources, "/XObject", "VALID"),
+        (resources, "/Font", "INVALID"),
+        (lambda pdf: resources(pdf, borrowed=True), "/XObject", "INVALID"),
+        (lambda pdf: resources(pdf, of_the_page=True), "/XObject", "INVALID"),
+    ],
+    ids=["a picture", "a font", "a look drawn with it", "a page drawn with it"],
+)
+def test_resources_of_the_form(world: World, shape: Shape, kind: str, verdict: str) -> None:
+    edited = world.edited(world.ours(shaped(shape)), another(kind))
+    assert brief(world.judge(edited))[0] == verdict
+
+
+# -- the page, written anew
+
+
+def says_the_same(writer: IncrementalPdfFileWriter) -> None:
+    target = page(writer)
+    target[Name("/MediaBox")] = generic.ArrayObject(
+        [
+            generic.NumberObject(0),
+            generic.FloatObject("0.0"),
+            *(generic.FloatObject(f"{float(one):.1f}") for one in list(target["/MediaBox"])[2:]),
+        ]
+    )
+    target[Name("/Resources")] = writer.add_object(generic.DictionaryObject(target["/Resources"]))
+
+
+def says_something_else(writer: IncrementalPdfFileWriter) -> None:
+    target = page(writer)
+    target[Name("/MediaBox")] = generic.ArrayObject(
+        [*list(target["/MediaBox"])[:3], generic.FloatObject(float(target["/MediaBox"][3]) - 0.5)]
+    )
+
+
+def test_a_page_that_says_the_same_in_other_words(world: World) -> None:
+    signed = world.ours(letter())
+    assert brief(world.judge(world.edited(signed, says_the_same))) == ("VALID", ["B-B"])
+    report = world.judge(world.edited(signed, says_something_else))
+    assert (report.verdict, kinds(report)) == ("INVALID", [("PAGE_CONTENT", False)])
+
+
+def test_another_font_with_what_is_filled_in(world: World) -> None:
+    def words(writer: IncrementalPdfFileWriter) -> None:
+        field = writer.root["/AcroForm"]["/Fields"][0]
+        field[Name("/DA")] = generic.TextStringObject("/Other 9 Tf")
+        writer.update_container(field)
+
+    def both(writer: IncrementalPdfFileWriter) -> None:
+        words(writer)
+        fill("a")(writer)
+
+    signed = world.theirs(form("a"), certify=True, docmdp_permissions=MDPPerm.FILL_FORMS)
+    assert kinds(world.judge(world.edited(signed, both))) == [("FORM_FILLING", True)]
+    assert kinds(world.judge(world.edited(signed, words))) == [("FIELD_APPEARANCE", False)]
+
+
+# -- the structure of a tagged document (iText adds an element for each mark)
+
+
+def tagged(pdf: pikepdf.Pdf) -> None:
+    root = pdf.make_indirect(pikepdf.Dictionary(Type=pikepdf.Name.StructTreeRoot))
+    word = pdf.make_indirect(pikepdf.Dictionary(S=pikepdf.Name.P, P=root, K=0, Pg=pdf.pages[0].obj))
+    root.K = pikepdf.Array([word])
+    root.ParentTree = pdf.make_indirect(pikepdf.Dictionary(Nums=[0, pikepdf.Array([word])]))
+    root.ParentTreeNextKey = 1
+    pdf.Root.StructTreeRoot = root
+
+
+def element_for_the_mark(writer: IncrementalPdfFileWriter, *, kind: str = "/Form", new: bool = True) -> None:
+    """With a new field and its signature, as raw objects: what the signature says is not asked here."""
+    root = writer.root["/StructTreeRoot"]
+    field = writer.root["/AcroForm"]["/Fields"].raw_get(-1 if new else 0)
+    inside = generic.DictionaryObject({Name("/Type"): Name("/OBJR"), Name("/Obj"): field})
+    element = generic.DictionaryObject({
+        Name("/S"): Name(kind), Name("/P"): writer.root.raw_get("/StructTreeRoot"), Name("/K"): inside,
+    })  # fmt: skip
+    made = writer.add_object(element)
+    root["/K"].append(made)
+    root["/ParentTree"]["/Nums"].extend([generic.NumberObject(1), made])
+    root[Name("/ParentTreeNextKey")] = generic.NumberObject(2)
+    for one in (root, root["/ParentTree"]):
+        writer.update_container(one)
+
+
+def new_field(writer: IncrementalPdfFileWriter) -> None:
+    made = {
+        "/FT": Name("/Sig"),
+        "/T": generic.TextStringObject("Hai"),
+        "/Subtype": Name("/Widget"),
+        "/F": generic.NumberObject(132),
+    }
+    field = generic.DictionaryObject({Name(name): value for name, value in made.items()})
+    field[Name("/Rect")] = generic.ArrayObject([generic.NumberObject(0)] * 4)
+    writer.root["/AcroForm"]["/Fields"].append(writer.add_object(field))
+    writer.update_container(writer.root["/AcroForm"]["/Fields"])
+
+
+@pytest.mark.parametrize(
+    ("how", "structure"),
+    [
+        ({}, False),
+        ({"kind": "/Figure"}, True),
+        ({"new": False}, True),
+    ],
+    ids=["for the new mark", "of another kind", "for another mark"],
+)
+def test_an_element_of_structure(world: World, how: dict[str, object], structure: bool) -> None:
+    def edit(writer: IncrementalPdfFileWriter) -> None:
+        new_field(writer)
+        element_for_the_mark(writer, **how)  # type: ignore[arg-type]
+
+    report = world.judge(world.edited(world.ours(shaped(tagged, letter())), edit))
+    told = {kind for kind, _ in kinds(report)}
+    assert ("STRUCTURE" in told) is structure
+    assert "SIGNATURE_FIELD" in told
+
+
+def test_the_structure_that_stood_there_stays(world: World) -> None:
+    def renamed(writer: IncrementalPdfFileWriter) -> None:
+        word = writer.root["/StructTreeRoot"]["/K"][0]
+        word[Name("/ActualText")] = generic.TextStringObject("Khac")
+        writer.update_container(word)
+
+    def led_elsewhere(writer: IncrementalPdfFileWriter) -> None:
+        numbers = writer.root["/StructTreeRoot"]["/ParentTree"]["/Nums"]
+        numbers[1] = generic.ArrayObject()
+        writer.update_container(writer.root["/StructTreeRoot"]["/ParentTree"])
+
+    signed = world.ours(shaped(tagged, letter()))
+    for edit in (renamed, led_elsewhere):
+        report = world.judge(world.edited(signed, edit))
+        assert brief(report) == ("INVALID", ["FORMAT_FAILURE"]), edit
