@@ -2,6 +2,7 @@
 
 - The algorithm is the one that is stated, with its parameters; nothing is guessed from the key.
 - Whether the algorithm was strong is another question (`algorithms.py`).
+- A key that nobody here can compute with (`Unusable`) says nothing of its signatures: they are not false, but not judged.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from asn1crypto.algos import SignedDigestAlgorithm
+from asn1crypto.keys import PublicKeyInfo
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, utils
@@ -38,6 +40,10 @@ class BadSignature(Exception):
     """The value is not this key's signature of these bytes by this algorithm, or cannot be checked."""
 
 
+class Unusable(BadSignature):
+    """Nobody here can compute with keys of this kind."""
+
+
 @dataclass(frozen=True)
 class Scheme:
     """What an AlgorithmIdentifier says. `hash_name` is None where the key's kind alone decides (EdDSA)."""
@@ -45,6 +51,18 @@ class Scheme:
     kind: str  # rsassa_pkcs1v15, rsassa_pss, ecdsa, ed25519, ed448
     hash_name: str | None
     salt: int | None = None  # bytes, PSS only
+    mask: str | None = None  # PSS only: the hash of its mask
+
+
+# What asn1crypto does not know: ECDSA and RSA with SHA-3 (RFC 9688 2), plain ECDSA (BSI TR-03111 5.2.1).
+_MORE = {
+    f"2.16.840.1.101.3.4.3.{first + number}": Scheme(kind, f"sha3_{bits}")
+    for first, kind in ((9, "ecdsa"), (13, "rsassa_pkcs1v15"))
+    for number, bits in enumerate((224, 256, 384, 512))
+} | {
+    f"0.4.0.127.0.7.1.1.4.1.{number}": Scheme("ecdsa", name)
+    for number, name in {1: "sha1", 2: "sha224", 3: "sha256", 4: "sha384", 5: "sha512"}.items()
+}
 
 
 @lru_cache(maxsize=256)
@@ -52,6 +70,9 @@ def scheme_of(algorithm: bytes, digest: str | None = None) -> Scheme:
     """`digest` fills in for `rsaEncryption`, which names no hash (RFC 5652 10.1.2). Raises BadSignature."""
     try:
         stated = SignedDigestAlgorithm.load(algorithm, strict=True)
+        more = _MORE.get(stated["algorithm"].dotted)
+        if more is not None:
+            return more
         kind: str = stated.signature_algo
         if kind in {"ed25519", "ed448"}:
             return Scheme(kind, None)
@@ -70,12 +91,13 @@ def _pss(stated: SignedDigestAlgorithm) -> Scheme:
     parameters = stated["parameters"]
     hash_name = parameters["hash_algorithm"]["algorithm"].native
     mask = parameters["mask_gen_algorithm"]
-    # RFC 4055 3.1 allows another hash for the mask; nobody does it, and what nobody does is not tested.
-    if mask["algorithm"].native != "mgf1" or mask["parameters"]["algorithm"].native != hash_name:
+    # RFC 4055 3.1 allows another hash for the mask: some write PSS with SHA-256 over a mask of SHA-1, the default.
+    mask_name = mask["parameters"]["algorithm"].native
+    if mask["algorithm"].native != "mgf1" or mask_name not in _HASHES:
         raise BadSignature("PSS with an unusual mask")
     if hash_name not in _HASHES or parameters["trailer_field"].native != "trailer_field_bc":
         raise BadSignature("PSS with unusual parameters")
-    return Scheme("rsassa_pss", hash_name, int(parameters["salt_length"].native))
+    return Scheme("rsassa_pss", hash_name, int(parameters["salt_length"].native), mask_name)
 
 
 @lru_cache(maxsize=1024)
@@ -83,11 +105,25 @@ def load_key(key: bytes) -> PublicKeyTypes:
     """From a DER SubjectPublicKeyInfo. Raises BadSignature."""
     try:
         loaded = load_der_public_key(key)
-    except (ValueError, UnsupportedAlgorithm) as wrong:
-        raise BadSignature("the public key cannot be used") from wrong
+    except UnsupportedAlgorithm as wrong:
+        raise Unusable("a kind of public key that is not judged here") from wrong
+    except ValueError:
+        loaded = _unsigned_modulus(key)
     if isinstance(loaded, rsa.RSAPublicKey) and loaded.key_size > MAX_RSA_BITS:
         raise BadSignature("the public key is too large")
     return loaded
+
+
+def _unsigned_modulus(key: bytes) -> PublicKeyTypes:
+    """Older identity cards write the modulus without the zero that keeps an INTEGER from being negative."""
+    try:
+        stated = PublicKeyInfo.load(key, strict=True)["public_key"].parsed
+        modulus, exponent = (
+            int.from_bytes(stated[name].contents, "big") for name in ("modulus", "public_exponent")
+        )
+        return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    except MALFORMED as wrong:
+        raise BadSignature("the public key cannot be used") from wrong
 
 
 def check_signature(
@@ -100,7 +136,7 @@ def check_signature(
             case rsa.RSAPublicKey(), "rsassa_pkcs1v15":
                 public.verify(signature, over, padding.PKCS1v15(), hash_of(scheme, prehashed=prehashed))
             case rsa.RSAPublicKey(), "rsassa_pss":
-                mask = padding.PSS(padding.MGF1(_HASHES[scheme.hash_name or ""]), scheme.salt or 0)
+                mask = padding.PSS(padding.MGF1(_HASHES[scheme.mask or scheme.hash_name or ""]), scheme.salt or 0)
                 public.verify(signature, over, mask, hash_of(scheme, prehashed=prehashed))
             case ec.EllipticCurvePublicKey(), "ecdsa":
                 public.verify(signature, over, ec.ECDSA(hash_of(scheme, prehashed=prehashed)))

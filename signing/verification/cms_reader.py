@@ -45,17 +45,6 @@ from signing.verification.cms_form import (
 )
 from signing.verification.der import INTEGER, OCTETS, OID, SEQUENCE, SET, Element, Malformed, Walk
 
-# What asn1crypto does not know: ECDSA and RSA with SHA-3 (RFC 9688 2), plain ECDSA (BSI TR-03111 5.2.1).
-_MORE = {
-    f"2.16.840.1.101.3.4.3.{first + number}": Scheme(kind, f"sha3_{bits}")
-    for first, kind in ((9, "ecdsa"), (13, "rsassa_pkcs1v15"))
-    for number, bits in enumerate((224, 256, 384, 512))
-} | {
-    f"0.4.0.127.0.7.1.1.4.1.{number}": Scheme("ecdsa", name)
-    for number, name in {1: "sha1", 2: "sha224", 3: "sha256", 4: "sha384", 5: "sha512"}.items()
-}
-
-
 @dataclass
 class Reading:
     """One pass over the bytes; each step raises Malformed, notes a flaw, or goes on."""
@@ -185,9 +174,9 @@ class Reading:
         return HASHES[oid]
 
     def _scheme(self, signer: _SignerInfo, digest_name: str) -> Scheme:
-        oid, parameters = signer.algorithm
+        parameters = signer.algorithm[1]
         try:
-            scheme = _MORE.get(oid) or scheme_of(signer.algorithm_der, digest_name)
+            scheme = scheme_of(signer.algorithm_der, digest_name)
         except BadSignature as wrong:
             raise UnknownAlgorithm(str(wrong)) from wrong
         if scheme.kind != "rsassa_pss":

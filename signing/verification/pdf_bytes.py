@@ -20,6 +20,7 @@ _OBJECT = re.compile(rb"(?<!\d)\d{1,10}\s{1,8}\d{1,5}\s{1,8}obj\b")
 _LIKE_A_FILE = re.compile(rb"(?<!\d)\d{1,10}\s{1,8}\d{1,5}\s{1,8}obj\b|\bstartxref\b|\btrailer\b|/ByteRange")
 _COMMENTS = re.compile(rb"(?:\s|%[^\r\n]*(?:[\r\n]|$))*")
 _STREAM = re.compile(rb">>\s*stream(?:\r\n|\n|\r)")
+_BESIDE = re.compile(rb"/XRefStm\s{1,8}(\d{1,20})")
 _PREV = re.compile(rb"/Prev\s{1,8}(\d{1,20})")
 
 
@@ -91,21 +92,32 @@ def _with_line_end(file: BinaryIO, end: int, size: int) -> int:
     return end + 1 if following[:1] in {b"\r", b"\n"} else end
 
 
-def count_revisions(file: BinaryIO, section: int) -> int:
-    """How many revisions the section at this offset ends, by `/Prev`. A linearised file's two sections are one."""
-    count, seen = 1, {section}
+@dataclass(frozen=True)
+class Chain:
+    """Sections that follow each other by `/Prev`. `hybrid`: those with a stream beside their table, and its offset."""
+
+    revisions: int
+    hybrid: tuple[tuple[int, int], ...]
+
+
+def chain(file: BinaryIO, section: int) -> Chain:
+    """From the section at this offset back to the first. A linearised file's two sections are one revision."""
+    count, hybrid, seen = 1, list[tuple[int, int]](), {section}
     for _ in range(MOST_REVISIONS):
         head = at(file, section, section + CHUNK)
         begin = head.find(b"trailer") if head.startswith(b"xref") else 0
         stop = head.find(b"startxref" if head.startswith(b"xref") else b"stream", max(0, begin))
-        found = _PREV.search(head, max(0, begin), stop if stop > 0 else len(head))
+        stop = stop if stop > 0 else len(head)
+        found = _PREV.search(head, max(0, begin), stop)
+        if beside := _BESIDE.search(head, max(0, begin), stop):
+            hybrid.append((section, int(beside[1])))
         if begin < 0 or found is None or int(found[1]) in seen:
-            return count
+            return Chain(count, tuple(hybrid))
         previous = int(found[1])
         count += previous < section
         section = previous
         seen.add(section)
-    return count
+    return Chain(count, tuple(hybrid))
 
 
 def tail(file: BinaryIO, end: int, size: int) -> tuple[int, bool]:

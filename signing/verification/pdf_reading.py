@@ -14,9 +14,10 @@ import pikepdf
 
 from signing.pdf.opening import NotOpened
 from signing.verification import pdf_bytes
-from signing.verification.pdf_bytes import End, Known
+from signing.verification.pdf_bytes import Chain, End, Known
 from signing.verification.pdf_changes import Event, compare
 from signing.verification.pdf_facts import CannotRead, Facts, FoundSignature, Step
+from signing.verification.pdf_hybrid import Differ, TwoWays
 from signing.verification.pdf_marks import Seen, look
 from signing.verification.pdf_signatures import has_store, judge_bytes, permissions, signatures
 from signing.verification.pdf_store import read_store
@@ -42,6 +43,7 @@ class _Reading:
     doubts: dict[str, Finding] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
     remarks: list[Finding] = field(default_factory=list)
+    _first: Chain | None = None
     prepared: dict[str, int] = field(default_factory=dict)  # fields that came empty, and the end before them
 
     def facts(self) -> Facts:
@@ -62,6 +64,7 @@ class _Reading:
         found = sorted(judge_bytes(self.file, found), key=lambda one: one.end)
         # 4. Its revisions from the first signed one on, and what each changed.
         bounds = self._bounds(found, last) if last is not None and not mended else []
+        self._look_both_ways(bounds)
         steps, unknown_from = self._steps(bounds)
         found = [self._placed(one, bounds) for one in found]
         # 5. What belongs to none of them.
@@ -151,10 +154,24 @@ class _Reading:
                 bounds[near] = End(near, one.section)
         return [bounds[end] for end in sorted(bounds)]
 
+    def _look_both_ways(self, bounds: list[End]) -> None:
+        """At the first signed revision; what later ones changed is asked of both ways by itself."""
+        try:
+            if bounds and (hybrid := self._chain(bounds).hybrid):
+                TwoWays(self.file, self.password).whole(self._view(bounds[0].end), hybrid)
+        except Differ:
+            self.doubt("HYBRID_UPDATE", revision=str(self._number(bounds, 0)))
+        except (*PDF_ERRORS, TooMuch):
+            self.doubt("READ_DIFFERENTLY")
+
     def _number(self, bounds: list[End], index: int) -> int:
-        if not hasattr(self, "_first_number"):
-            self._first_number = pdf_bytes.count_revisions(self.file, bounds[0].section)
-        return self._first_number + index
+        return self._chain(bounds).revisions + index
+
+    def _chain(self, bounds: list[End]) -> Chain:
+        """Of the first signed revision."""
+        if self._first is None:
+            self._first = pdf_bytes.chain(self.file, bounds[0].section)
+        return self._first
 
     def _steps(self, bounds: list[End]) -> tuple[list[Step], int | None]:
         """What each revision changed; and the end from which on that could not be said."""
@@ -176,9 +193,13 @@ class _Reading:
         trailer = after.pdf.trailer
         if newer.section != older.section and trailer.get("/Prev") != older.section:
             self.doubt("READ_DIFFERENTLY")
-        hybrid = trailer.get("/XRefStm")
-        if hybrid is not None and hybrid != before.pdf.trailer.get("/XRefStm"):
-            self.doubt("HYBRID_UPDATE", revision=str(number))
+        hidden = trailer.get("/XRefStm")
+        if hidden is not None and hidden != before.pdf.trailer.get("/XRefStm"):
+            try:
+                told = TwoWays(self.file, self.password).update(older, newer, hidden)
+                events = tuple(dict.fromkeys((*events, *told)))
+            except Differ:
+                self.doubt("HYBRID_UPDATE", revision=str(number))
         left = pdf_bytes.loose(self.file, older.end, newer, _known(after, older.end))
         if left == "objects":
             return (*events, Event("LOOSE_OBJECTS"))

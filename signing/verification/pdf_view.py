@@ -148,6 +148,19 @@ def open_view(file: Path, opened: BinaryIO, end: int, password: str | None, *, w
     return View(pdf, end, _places(pdf), written_in(opened, end))
 
 
+def open_bytes(content: bytes, password: str | None) -> View:
+    """As `open_view`, of bytes in memory."""
+    held = io.BytesIO(content)
+    pdf = pikepdf.open(
+        held,
+        password=password or "",
+        attempt_recovery=False,
+        suppress_warnings=True,
+        inherit_page_attributes=False,
+    )
+    return View(pdf, len(content), _places(pdf), written_in(held, len(content)))
+
+
 def written_in(opened: BinaryIO, end: int) -> Callable[[int, int], bytes]:
     def written(begin: int, count: int) -> bytes:
         opened.seek(begin)

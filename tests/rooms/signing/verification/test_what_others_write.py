@@ -5,6 +5,7 @@ what goes one step further does."""
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 
 import pikepdf
@@ -16,7 +17,7 @@ from pyhanko.sign.fields import MDPPerm
 
 from tests.papers import letter
 from tests.rooms.signing.verification.edits import fill, form, page, stream
-from tests.rooms.signing.verification.judging_world import Edit, World, brief, kinds
+from tests.rooms.signing.verification.judging_world import Edit, World, brief, codes, kinds
 
 FORM = {"Type": Name("/XObject"), "Subtype": Name("/Form")}
 Shape = Callable[[pikepdf.Pdf], None]
@@ -201,3 +202,87 @@ def test_the_structure_that_stood_there_stays(world: World) -> None:
     for edit in (renamed, led_elsewhere):
         report = world.judge(world.edited(signed, edit))
         assert brief(report) == ("INVALID", ["FORMAT_FAILURE"]), edit
+
+
+# -- updates with a table for older readers, and a stream beside it (Word begins such files, iText and PDFBox go on with them)
+
+
+def hybrid_update(
+    paper: bytes,
+    table: dict[int, bytes],
+    hidden: dict[int, bytes],
+    *,
+    clash: bool = False,
+    free: bool = False,
+) -> bytes:
+    """`hidden` stands in the stream alone. `clash`: the stream places what the table has elsewhere, at what `hidden` says.
+    `free`: the table calls what is hidden free."""
+    previous = int(re.findall(rb"startxref\s+(\d+)", paper)[-1])
+    size = int(re.findall(rb"/Size (\d+)", paper)[-1])
+    own = max(size, *table, *hidden) + 1
+    out = paper
+    places: dict[int, int] = {}
+    secret: dict[int, int] = {}
+    for where, objects in ((places, table), (secret, hidden)):
+        for number, body in objects.items():
+            where[number] = len(out)
+            out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    told = secret if clash else {number: at for number, at in secret.items() if number not in table}
+    rows = b"".join(b"\1" + at.to_bytes(4, "big") + b"\0" for _, at in sorted(told.items()))
+    index = b" ".join(b"%d 1" % number for number in sorted(told))
+    start = len(out)
+    head = b"<</Type/XRef/Size %d/W[1 4 1]/Index[%s]/Root 1 0 R/Length %d>>" % (own + 1, index, len(rows))
+    out += b"%d 0 obj\n%s\nstream\n%s\nendstream\nendobj\n" % (own, head, rows)
+    section = len(out)
+    told_free = {number: b"0000000000 65535 f\r\n" for number in told if free and number not in table}
+    places[own] = start
+    used = {number: b"%010d 00000 n\r\n" % at for number, at in places.items()}
+    lines = b"".join(b"%d 1\n%s" % (number, line) for number, line in sorted((told_free | used).items()))
+    trailer = b"trailer\n<</Size %d/Root 1 0 R/Prev %d/XRefStm %d>>\n" % (own + 1, previous, start)
+    return out + b"xref\n" + lines + trailer + b"startxref\n%d\n%%%%EOF\n" % section
+
+
+def body_of(paper: bytes, number: int) -> bytes:
+    return bytes(re.findall(rb"\n%d 0 obj\s*(.*?)\s*endobj" % number, paper, re.S)[-1])
+
+
+def words(said: bytes) -> bytes:
+    return b"<< /Length %d >>\nstream\n%s\nendstream" % (len(said), said)
+
+
+def test_a_hybrid_update(world: World) -> None:
+    signed = world.ours(letter())
+    catalog = body_of(signed, 1)
+    content = int(re.findall(rb"/Contents (\d+) 0 R", signed)[0])
+    store = catalog[:-2] + b" /DSS 90 0 R >>"
+    forged = words(b"BT /F1 30 Tf 72 600 Td (Gia) Tj ET")
+
+    def judged(table: dict[int, bytes], hidden: dict[int, bytes], **how: bool) -> tuple[str, set[str]]:
+        report = world.judge(hybrid_update(signed, table, hidden, **how))
+        return report.verdict.value, {one.code for one in report.findings} | {
+            kind for kind, _ in kinds(report)
+        }
+
+    # What Word and iText do: new objects are hidden from older readers, nothing that is shown changes.
+    assert judged({1: store}, {90: b"<< /CRLs [] >>"}) == ("VALID", {"SECURITY_STORE"})
+    # Readers of the stream, of the table, and of both see other words.
+    assert judged({1: store}, {90: b"<< >>", content: forged})[0] == "INVALID"
+    verdict, told = judged({content: forged}, {90: b"<< >>"})
+    assert (verdict, "PAGE_CONTENT" in told) == ("INVALID", True)
+    assert judged({1: catalog}, {content: forged})[0] == "INVALID"
+    assert "HYBRID_UPDATE" in judged({1: store}, {90: b"<< >>"}, free=True)[1]
+    same = body_of(signed, content)
+    assert "HYBRID_UPDATE" in judged({content: same}, {content: forged}, clash=True)[1]
+
+
+@pytest.mark.parametrize("free", [False, True], ids=["hidden", "called free"])
+def test_a_hybrid_file_that_shows_two_pages(world: World, free: bool) -> None:
+    """Older readers see other words, and both were signed."""
+    paper = letter()
+    content = int(re.findall(rb"/Contents (\d+) 0 R", paper)[0])
+    other = words(b"BT /F1 30 Tf 72 600 Td (Gia) Tj ET")
+    report = world.judge(
+        world.ours(hybrid_update(paper, {1: body_of(paper, 1)}, {content: other}, free=free))
+    )
+    assert report.verdict != "VALID"
+    assert "HYBRID_UPDATE" in codes(report)
