@@ -104,7 +104,7 @@ def chain(file: BinaryIO, section: int) -> Chain:
     """From the section at this offset back to the first. A linearised file's two sections are one revision."""
     count, hybrid, seen = 1, list[tuple[int, int]](), {section}
     for _ in range(MOST_REVISIONS):
-        head = at(file, section, section + CHUNK)
+        head = at(file, section, section + CHUNK).lstrip()
         begin = head.find(b"trailer") if head.startswith(b"xref") else 0
         stop = head.find(b"startxref" if head.startswith(b"xref") else b"stream", max(0, begin))
         stop = stop if stop > 0 else len(head)
@@ -144,7 +144,7 @@ def loose(file: BinaryIO, begin: int, end: End, known: Iterable[Known]) -> str |
         if following - place > BIG_PIECE:
             continue
         piece = at(file, place, following)
-        is_table = place == end.section and piece.startswith(b"xref")
+        is_table = place == end.section and piece.lstrip()[:4] == b"xref"
         rest = _behind_table(piece) if is_table else _behind_object(piece, objects.get(place))
         worst = _worse(worst, rest)
     return worst

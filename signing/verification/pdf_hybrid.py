@@ -26,7 +26,7 @@ LARGEST = 128 << 20  # bytes of a file that is read in both ways; a larger one s
 HIDDEN = {"STRUCTURE", "METADATA", "SECURITY_STORE", "SIGNATURE", "SIGNATURE_FIELD", "DOCUMENT_TIMESTAMP"}
 """Kinds of what older readers may miss."""
 _WORD, _NO_WORD = b"/XRefStm", b"/XRefStX"
-_TABLE = re.compile(rb"xref\s{1,8}")
+_TABLE = re.compile(rb"\s{0,8}xref\s{1,8}")
 _SUBSECTION = re.compile(rb"\s{0,8}(\d{1,10})\s{1,8}(\d{1,10})\s{1,8}(?=\d{10})")
 _STREAM = re.compile(rb"\s*\d+\s+\d+\s+obj\b(.*?)stream(?:\r\n|\n)", re.S)
 _REFERENCE = re.compile(rb"\d+\s+\d+\s+R\b")

@@ -77,8 +77,12 @@ def _drawn(
 
 
 def _crop(page: pypdfium2.PdfPage, mark: Rectangle) -> Rectangle:
-    """What to leave out at each side; nothing where the page is turned, then all of it is looked at."""
+    """What to leave out at each side; nothing where the page is turned, or is shown otherwise than its box says: then all of
+    it is looked at."""
     left, bottom, right, top = page.get_cropbox()
+    width, height = page.get_size()
+    if abs(right - left - width) > 1 or abs(top - bottom - height) > 1:
+        return (0, 0, 0, 0)
     inside = max(left, mark[0]), max(bottom, mark[1]), min(right, mark[2]), min(top, mark[3])
     if page.get_rotation() or inside[2] - inside[0] < 1 or inside[3] - inside[1] < 1:
         return (0, 0, 0, 0)

@@ -286,3 +286,13 @@ def test_a_hybrid_file_that_shows_two_pages(world: World, free: bool) -> None:
     )
     assert report.verdict != "VALID"
     assert "HYBRID_UPDATE" in codes(report)
+
+
+def test_a_table_behind_an_end_of_line(world: World) -> None:
+    """`startxref` tells of the line before the table (older DSS wrote so), and nothing is loose by that."""
+    signed = world.ours(letter())
+    store = body_of(signed, 1)[:-2] + b" /DSS 90 0 R >>"
+    update = world.raw_update(signed, {1: store, 90: b"<< /CRLs [] >>"})
+    section = int(re.findall(rb"startxref\s+(\d+)", update)[-1])
+    moved = update[:section] + b"\n" + update[section:]
+    assert brief(world.judge(moved)) == ("VALID", ["B-B"])
