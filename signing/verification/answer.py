@@ -57,7 +57,9 @@ def read_file(path: Path, password: str | None, content: Path | None) -> Facts:
     """By what the bytes are. Raises CannotRead, OSError; what else is raised is our own limit."""
     with path.open("rb") as file:
         head = file.read(HEAD)
-    return read_cades(path, content) if content is not None or looks_so(head) else read_pdf(path, password)
+    return (
+        read_cades(path, content) if content is not None or looks_so(path, head) else read_pdf(path, password)
+    )
 
 
 async def judged(facts: Facts, question: Question, revocation: Revocation | None) -> Report:

@@ -2,9 +2,9 @@
 child process: this file brings both into the facts that the one judge knows.
 
 - What was signed lies inside (enveloping) or beside (detached); given beside an enveloping one, it must be the same.
-- The kind is told by the bytes, never by the file's name; bytes that are neither are no signature, and never one that failed.
-- A file that could also be taken for a PDF is no CMS for us unless whoever asks says what it is over: two programs would
-  show two contents.
+- The kind is told by the bytes; bytes that are neither are no signature, and never one that failed.
+- A file that could also be taken for a PDF is one for us, unless whoever asks says what it is over or its name ends as such
+  signatures do: two programs would show two contents.
 """
 
 from __future__ import annotations
@@ -31,18 +31,23 @@ from signing.verification.der import OID, SEQUENCE, Malformed, Walk
 from signing.verification.pdf_facts import CADES, TST, CannotRead, Facts, FoundSignature, FoundToken
 from signing.verification.pdf_signatures import MOST_TIMESTAMPS, over_signature
 from signing.verification.report import Coverage, Finding, Severity, SignatureKind
-from signing.verification.signed_data import check_signed_data, read_signed_data
+from signing.verification.signed_data import check_signed_data, count_signers, read_signed_data
 
 HEAD = 1024  # bytes in which `%PDF-` makes a PDF, as `pdf_reading.HEAD`
 CHUNK = 1 << 20
+ENDINGS = {".p7s", ".p7m", ".p7", ".pkcs7", ".cms"}
+_SIGNED_DATA = re.compile(rb"\x30.{1,9}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", re.S)
 _PEM = re.compile(
     rb"\A\s*-----BEGIN (PKCS7|CMS|TIMESTAMP RESPONSE)-----([A-Za-z0-9+/=\s]+)-----END \1-----\s*\Z"
 )
 
 
-def looks_so(head: bytes) -> bool:
-    """Whether a file that begins so may be one of these, and no PDF."""
-    return b"%PDF-" not in head[:HEAD] and (head[:1] == b"\x30" or head.lstrip()[:11] == b"-----BEGIN ")
+def looks_so(path: Path, head: bytes) -> bool:
+    """Whether a file that begins so is one of these, and no PDF. Where a PDF lies inside, at the front, both may be thought:
+    then its name decides."""
+    if b"%PDF-" in head[:HEAD]:
+        return path.suffix.lower() in ENDINGS and _SIGNED_DATA.match(head) is not None
+    return head[:1] == b"\x30" or head.lstrip()[:11] == b"-----BEGIN "
 
 
 def read_cades(path: Path, content: Path | None = None) -> Facts:
@@ -53,15 +58,15 @@ def read_cades(path: Path, content: Path | None = None) -> Facts:
         raise CannotRead("NOT_A_SIGNATURE")
     der = _binary(raw)
     token = _token_of(der)
-    found = _timestamp(token, content) if token is not None else _signature(der, content)
     name = content.name if content is not None else ""
-    return Facts(
-        size=len(raw),
-        revisions=0,
-        signatures=(found,),
-        format=TST if token is not None else CADES,
-        content=name,
-    )
+    if token is not None:
+        return Facts(
+            size=len(raw), revisions=0, signatures=(_timestamp(token, content),), format=TST, content=name
+        )
+    count = count_signers(der)
+    # 1. Each signer by itself: they signed beside each other (RFC 5652 5.1).
+    found = [_signature(der, content, number if count > 1 else None) for number in range(max(1, count))]
+    return Facts(size=len(raw), revisions=0, signatures=tuple(found), format=CADES, content=name)
 
 
 def _binary(raw: bytes) -> bytes:
@@ -96,12 +101,16 @@ def _token_of(der: bytes) -> bytes | None:
 # -- a signature
 
 
-def _signature(der: bytes, content: Path | None) -> FoundSignature:
+def _signature(der: bytes, content: Path | None, number: int | None) -> FoundSignature:
     found = FoundSignature(
-        field="", kind=SignatureKind.SIGNATURE, sub_filter=CADES, coverage=Coverage.WHOLE_DOCUMENT, end=1
+        field="" if number is None else str(number + 1),
+        kind=SignatureKind.SIGNATURE,
+        sub_filter=CADES,
+        coverage=Coverage.WHOLE_DOCUMENT,
+        end=1,
     )
     try:
-        cms = read_signed_data(der)
+        cms = read_signed_data(der, number)
     except UnknownAlgorithm:
         return replace(found, unjudged=_error("ALGORITHM_UNKNOWN"))
     except NotSignedData as wrong:

@@ -16,6 +16,7 @@ OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"  # RFC 5940
 MAX_SIZE = 32 << 20  # bytes; whole CRLs may lie inside
 MOST_CERTIFICATES = 256
 MOST_REVOCATIONS = 256
+MOST_SIGNERS = 64  # of a signature that is a file of its own
 
 HASHES = {
     "1.2.840.113549.2.5": "md5",

@@ -27,6 +27,7 @@ from signing.verification.cms_form import (
     ISSUER_SERIAL_MISMATCH,
     MOST_CERTIFICATES,
     MOST_REVOCATIONS,
+    MOST_SIGNERS,
     NO_SIGNED_ATTRIBUTES,
     NOT_DER,
     OCSP_RESPONSE,
@@ -45,11 +46,13 @@ from signing.verification.cms_form import (
 )
 from signing.verification.der import INTEGER, OCTETS, OID, SEQUENCE, SET, Element, Malformed, Walk
 
+
 @dataclass
 class Reading:
     """One pass over the bytes; each step raises Malformed, notes a flaw, or goes on."""
 
     walk: Walk
+    number: int | None = None  # which signer, from 0; where there must be one alone, None
     flaws: list[str] = field(default_factory=list)
     fault: str | None = None
 
@@ -80,8 +83,7 @@ class Reading:
         content_type, content = self._content(members[2])
         certificates, crls, ocsps = self._certificates_and_revocation(members[3:-1])
         # 3. The one signer.
-        signer_info = walk.inside(members[-1], SEQUENCE)[0]
-        signer = _SignerInfo.read(self, signer_info)
+        signer = _SignerInfo.read(self, self._signer_info(members[-1]))
         digest_name = self._digest_name(signer, listed)
         scheme = self._scheme(signer, digest_name)
         version = walk.content(members[0], INTEGER)
@@ -116,6 +118,14 @@ class Reading:
             unsigned_types=unsigned.types,
             fault=self.fault,
         )
+
+    def _signer_info(self, of: Element) -> Element:
+        if self.number is None:
+            return self.walk.inside(of, SEQUENCE)[0]
+        signers = self.walk.members(of, MOST_SIGNERS)
+        if self.number >= len(signers) or signers[self.number].tag != SEQUENCE:
+            raise Malformed("a signer that is none")
+        return signers[self.number]
 
     def _content(self, of: Element) -> tuple[str, bytes | None]:
         members = self.walk.members(of, 2)
@@ -166,7 +176,10 @@ class Reading:
 
     def _digest_name(self, signer: _SignerInfo, listed: list[tuple[str, bytes | None]]) -> str:
         oid, parameters = signer.digest
-        self.note(DIGEST_NOT_LISTED, when={one for one, _ in listed} != {oid} or len(listed) != 1)
+        all_ = {one for one, _ in listed}
+        self.note(
+            DIGEST_NOT_LISTED, when=oid not in all_ if self.number else (all_ != {oid} or len(listed) != 1)
+        )
         stated = [parameters, *(one for _, one in listed)]
         self.note(ODD_PARAMETERS, when=any(one not in (None, b"\x05\0") for one in stated))
         if oid not in HASHES:
@@ -235,8 +248,8 @@ class Reading:
             members = self.walk.members(value, 3)
             same = (
                 [one.tag for one in members] == [SEQUENCE, 0xA1]
-                and known.algorithm(self.walk, members[0]) == signer.digest
-                and known.algorithm(self.walk, members[1], 0xA1) == signer.algorithm
+                and _alike(known.algorithm(self.walk, members[0]), signer.digest)
+                and _alike(known.algorithm(self.walk, members[1], 0xA1), signer.algorithm)
             )
             self.broken("other algorithms than those that were signed", when=not same)
 
@@ -323,6 +336,11 @@ class _SignerInfo:
             )
         stated = one.extensions.get("key_identifier")
         return stated is not None and stated.native == self.key_identifier
+
+
+def _alike(one: tuple[str, bytes | None], other: tuple[str, bytes | None]) -> bool:
+    """NULL and nothing are the same parameters (RFC 5754 2)."""
+    return one[0] == other[0] and (one[1] or b"\x05\0") == (other[1] or b"\x05\0")
 
 
 def _serial(one: Certificate) -> bytes:

@@ -16,10 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from signing.trust.certificate import MALFORMED, NotACertificate
 from signing.trust.certificate import read as read_certificate
 from signing.trust.signature import BadSignature, check_signature, load_key
+from signing.verification.attributes import MOST_ATTRIBUTES
 from signing.verification.cms_form import (
     DATA,
     FLAWS,
     MAX_SIZE,
+    MOST_SIGNERS,
+    NOT_DER,
     PLAIN_ECDSA,
     TST_INFO,
     Broken,
@@ -29,7 +32,7 @@ from signing.verification.cms_form import (
     UnknownAlgorithm,
 )
 from signing.verification.cms_reader import Reading
-from signing.verification.der import Malformed, Walk
+from signing.verification.der import SEQUENCE, Malformed, Walk
 
 __all__ = [
     "DATA",
@@ -41,20 +44,31 @@ __all__ = [
     "Sub",
     "UnknownAlgorithm",
     "check_signed_data",
+    "count_signers",
     "read_signed_data",
 ]
 
 
-def read_signed_data(der: bytes) -> SignedData:
-    """Of a ContentInfo; zeros may follow it. Raises NotSignedData."""
+def read_signed_data(der: bytes, number: int | None = None) -> SignedData:
+    """Of a ContentInfo with one signer, or of its signer `number`; zeros may follow it. Raises NotSignedData."""
     if len(der) > MAX_SIZE:
         raise NotSignedData("larger than any signature")
     try:
-        return Reading(Walk(der)).result()
+        return Reading(Walk(der), number).result()
     except NotSignedData:
         raise
     except (Malformed, *MALFORMED) as wrong:
         raise NotSignedData(str(wrong).partition("\n")[0][:200]) from wrong
+
+
+def count_signers(der: bytes) -> int:
+    """Of a ContentInfo with SignedData; 1 where that cannot be told."""
+    try:
+        walk = Walk(der)
+        whole = walk.members(walk.element(0, len(der)), 2)
+        return len(walk.members(walk.members(walk.inside(whole[1], SEQUENCE)[0], 6)[-1], MOST_SIGNERS))
+    except (Malformed, IndexError):
+        return 1
 
 
 def check_signed_data(data: SignedData, digest: bytes) -> None:
@@ -77,7 +91,7 @@ def check_signed_data(data: SignedData, digest: bytes) -> None:
         signature = _der_signature(key, data)
         signed = data.content if data.signed_attributes is None else data.signed_attributes
         if signed is not None:
-            check_signature(key, data.scheme, signature, signed)
+            _check_as_sent_or_sorted(key, data, signature, signed)
         elif data.scheme.hash_name == data.digest_name:
             # Without signed attributes the digest itself is signed (RFC 5652 5.4).
             check_signature(key, data.scheme, signature, digest, prehashed=True)
@@ -85,6 +99,28 @@ def check_signed_data(data: SignedData, digest: bytes) -> None:
             raise BadSignature("no algorithm over this digest")
     except (BadSignature, NotACertificate) as wrong:
         raise Broken("SIG_CRYPTO_FAILURE", str(wrong)) from wrong
+
+
+def _check_as_sent_or_sorted(key: bytes, data: SignedData, signature: bytes, signed: bytes) -> None:
+    """What is signed is the DER of the attributes (RFC 5652 5.4): who sends them in another order signed the sorted ones, or
+    those that were sent."""
+    try:
+        check_signature(key, data.scheme, signature, signed)
+    except BadSignature:
+        ordered = _sorted(signed) if NOT_DER in data.flaws and data.signed_attributes is not None else signed
+        if ordered == signed:
+            raise
+        check_signature(key, data.scheme, signature, ordered)
+
+
+def _sorted(attributes: bytes) -> bytes:
+    """The same SET OF with its members in the order of DER (X.690 11.6)."""
+    walk = Walk(attributes)
+    outer = walk.element(0, len(attributes))
+    members = [walk.whole(one) for one in walk.members(outer, MOST_ATTRIBUTES)]
+    held = b"".join(members)
+    head = len(attributes) - len(held)
+    return attributes[:head] + b"".join(sorted(members)) if attributes[head:] == held else attributes
 
 
 def _der_signature(key: bytes, data: SignedData) -> bytes:

@@ -14,7 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from signing.verification.cades import read_cades
+from signing.verification.cms_form import NOT_DER
+from signing.verification.der import Walk
 from signing.verification.pdf_facts import CannotRead
+from signing.verification.signed_data import read_signed_data
+from tests.papers import letter
 from tests.rooms.desk import Desk, Ran
 from tests.rooms.signing.trust.making import USUAL, Key, Made, Terms, issue, root, usage
 
@@ -53,6 +57,15 @@ class Bench:
             "-out", self.folder / "out.p7s", *how,
         )  # fmt: skip
         return self.folder / "out.p7s"
+
+    def again(self, signed: Path) -> Path:
+        """Somebody else signs beside whoever did."""
+        certificate, private = self.keep(issue("Binh", ROOT, Terms(USUAL.extensions)), "binh")
+        self._openssl(
+            "cms", "-resign", "-cades", "-binary", "-in", signed, "-inform", "DER", "-nodetach", "-signer", certificate,
+            "-inkey", private, "-outform", "DER", "-out", self.folder / "both.p7s",
+        )  # fmt: skip
+        return self.folder / "both.p7s"
 
     def stamp(self) -> Path:
         certificate, private = self.keep(issue("TSA", ROOT, Terms(STAMPS)), "tsa")
@@ -182,8 +195,53 @@ def test_no_changed_byte_of_a_signature_makes_it_one_of_other_content(bench: Ben
         changed = bytearray(signature)
         changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
         try:
-            (found,) = read_cades(bench.write("changed.p7s", bytes(changed)), bench.other).signatures
+            facts = read_cades(bench.write("changed.p7s", bytes(changed)), bench.other)
         except CannotRead as wrong:
             assert wrong.code == "NOT_A_SIGNATURE"
         else:
-            assert found.fault or found.broken or found.unjudged
+            assert facts.signatures
+            assert all(one.fault or one.broken or one.unjudged for one in facts.signatures)
+
+
+def test_two_who_signed_beside_each_other(desk: Desk, bench: Bench) -> None:
+    first = bench.sign("-cades", "-nodetach")
+    both = bench.again(first)
+    ran = ask(desk, bench, both)
+    assert brief(ran)[:3] == (0, "CAdES", "VALID")
+    assert [(one["field"], one["signer"]) for one in ran.lines[0]["signatures"]] == [
+        ("1", "CN=An"),
+        ("2", "CN=Binh"),
+    ]
+    # One of the two does not hold.
+    broken = bytearray(both.read_bytes())
+    broken[-8] ^= 1
+    report = ask(desk, bench, bench.write("broken.p7s", bytes(broken)))
+    assert report.lines[0]["verdict"] == "INVALID"
+    assert {one["indication"] for one in report.lines[0]["signatures"]} == {"TOTAL-PASSED", "TOTAL-FAILED"}
+
+
+def test_a_pdf_inside_a_signature(desk: Desk, bench: Bench) -> None:
+    """By its bytes it may be either; a name that says so makes it a signature, another never a valid one."""
+    bench.paper.write_bytes(letter())
+    inside = bench.sign("-cades", "-nodetach").read_bytes()
+    assert brief(ask(desk, bench, bench.write("paper.pdf.p7m", inside)))[:3] == (0, "CAdES", "VALID")
+    assert ask(desk, bench, bench.write("paper.pdf", inside)).lines[0]["verdict"] in {
+        "NO_SIGNATURE",
+        "UNREADABLE",
+    }
+
+
+def test_attributes_sent_in_another_order(bench: Bench) -> None:
+    """Signed is their DER, whose order is fixed (RFC 5652 5.4); the signature holds, and the order is told."""
+    der = bench.sign("-cades").read_bytes()
+    read = read_signed_data(der)
+    sorted_set = read.signed_attributes or b""
+    walk = Walk(sorted_set)
+    outer = walk.element(0, len(sorted_set))
+    members = [walk.whole(one) for one in walk.members(outer)]
+    head = len(sorted_set) - sum(map(len, members))
+    turned = der.replace(sorted_set[1:], sorted_set[1:head] + b"".join(reversed(members)))
+    assert turned != der
+    (found,) = read_cades(bench.write("turned.p7s", turned), bench.paper).signatures
+    assert (found.fault, found.broken) == (None, None)
+    assert found.cms is not None and NOT_DER in found.cms.flaws
