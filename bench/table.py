@@ -54,18 +54,20 @@ async def interleaved_async(
     *contestants: Callable[[], Coroutine[object, object, object]],
     between: Callable[[], object] = lambda: None,
     warm: bool = False,
+    in_turn: int = 1,
 ) -> list[float]:
-    """The same in one event loop. `between` clears up before each call and is not counted; what is `warm` already is
-    counted from the first round on."""
+    """The same in one event loop, `in_turn` calls each in turn. `between` clears up before each turn and is not counted;
+    what is `warm` already is counted from the first round on."""
     times: list[list[float]] = [[] for _ in contestants]
-    for round_number in range(warm, rounds + 1):
+    for round_number in range(warm, rounds // in_turn + 1):
         for mine, contestant in zip(times, contestants, strict=True):
             between()
-            begun = time.perf_counter()
-            await contestant()
-            if round_number:
-                mine.append((time.perf_counter() - begun) * 1000)
-    return [statistics.median(mine) for mine in times]
+            for _ in range(in_turn):
+                begun = time.perf_counter()
+                await contestant()
+                if round_number:
+                    mine.append((time.perf_counter() - begun) * 1000)
+    return [statistics.median(one for one in mine if one < STRAY * min(mine)) for mine in times]
 
 
 def show(rows: Sequence[Row]) -> None:

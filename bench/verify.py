@@ -31,7 +31,7 @@ from pyhanko.sign.validation.settings import KeyUsageConstraints
 from pyhanko_certvalidator import ValidationContext
 
 from bench.sign import write_large
-from bench.table import Row, interleaved_async, show
+from bench.table import IN_TURN, Row, interleaved_async, show
 from signing.prepared import PreparedSignature
 from signing.profile import Level
 from signing.verification import own_work
@@ -46,8 +46,8 @@ from tests.pki import ARCH, Pki
 from tests.rooms.signing.levels import Hand
 from tests.steering import SteerableClock
 
-KB_80, MB_1 = (80_000, "80 KB"), (1_000_000, "1 MB")
-USUAL = ((KB_80, 1), (MB_1, 1), (KB_80, 25))  # what a paper weighs, and its signatures
+KB_80, KB_200, MB_1 = (80_000, "80 KB"), (200_000, "200 KB"), (1_000_000, "1 MB")
+USUAL = ((KB_80, 1), (KB_200, 2), (MB_1, 1), (KB_80, 25))  # what a paper weighs, and its signatures
 PEER, IN_PROCESS, OWN_WORK = "pyHanko's validator", "our judge alone", "the judge of our own work"
 
 
@@ -70,7 +70,7 @@ class Scene:
 
 
 def main(
-    cases: Sequence[tuple[tuple[int, str], int]] = USUAL, *, rounds: int = 6, large: bool = False
+    cases: Sequence[tuple[tuple[int, str], int]] = USUAL, *, rounds: int = 60, large: bool = False
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clock, keys = SteerableClock(), Path(folder) / "keys"
@@ -115,11 +115,12 @@ async def _signed(scene: Scene, paper: tuple[Path, str], count: int, level: Leve
 
 async def _judged(scene: Scene, case: Case, rounds: int) -> list[Row]:
     hand, file = scene.hand, case.file
+    trust, policy = hand.trust, load_policy("vn-official")
     root, crls = hand.pki.certificate("root"), () if case.prepared.level >= Level.B_LT else scene.crls
 
     def question() -> Question:
         return Question(
-            name=file.name, sha256="", trust=hand.trust, policy=load_policy("vn-official"), at=hand.clock(),
+            name=file.name, sha256="", trust=trust, policy=policy, at=hand.clock(),
             time_source=TimeSource.NOW, crls=crls,
         )  # fmt: skip
 
@@ -141,7 +142,14 @@ async def _judged(scene: Scene, case: Case, rounds: int) -> list[Row]:
         _valid(await _by_pyhanko(file, root, crls), "pyHanko")
 
     ours, theirs, alone, own_ms = await interleaved_async(
-        rounds, users, pyhanko, in_process, own, between=gc.collect, warm=rounds == 1
+        rounds,
+        users,
+        pyhanko,
+        in_process,
+        own,
+        between=gc.collect,
+        warm=rounds == 1,
+        in_turn=IN_TURN if rounds > IN_TURN else 1,
     )
     return [
         Row("verify", case.name, ours, theirs, PEER, "ms"),

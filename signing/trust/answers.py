@@ -19,6 +19,7 @@ from signing.trust.path import StandingPath
 from signing.trust.status import Answer, CertificateStatus, Gathered, Moment, Status, Why
 
 BIG = 256 << 10  # bytes; reading less does not hold the event loop up
+SMALL = 256 << 10  # bytes of a list that all share once it is read
 READ_LISTS = 128 << 20  # bytes of lists that stay read
 
 
@@ -102,6 +103,16 @@ class Lists:
 
 
 def _crl(der: bytes) -> Crl | None:
+    return _small_crl(der) if len(der) <= SMALL else _any_crl(der)
+
+
+@lru_cache(maxsize=128)
+def _small_crl(der: bytes) -> Crl | None:
+    """What it says of itself is told by its bytes alone, so that whoever asks next need not read it again."""
+    return _any_crl(der)
+
+
+def _any_crl(der: bytes) -> Crl | None:
     try:
         return Crl(der)
     except NotACrl:

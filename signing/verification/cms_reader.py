@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from asn1crypto import x509
 
@@ -330,12 +331,14 @@ class _SignerInfo:
             if self.serial != _serial(one):
                 return False
             # The same name may be encoded otherwise (RFC 5280 7.1).
-            return (
-                self.issuer == one.issuer_der
-                or x509.Name.load(self.issuer, strict=True).hashable == one.issuer
-            )
+            return self.issuer == one.issuer_der or _comparable(self.issuer) == one.issuer
         stated = one.extensions.get("key_identifier")
         return stated is not None and stated.native == self.key_identifier
+
+
+@lru_cache(maxsize=1024)
+def _comparable(name: bytes) -> str:
+    return str(x509.Name.load(name, strict=True).hashable)
 
 
 def _alike(one: tuple[str, bytes | None], other: tuple[str, bytes | None]) -> bool:
