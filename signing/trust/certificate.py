@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from asn1crypto import x509
@@ -98,7 +98,7 @@ class Certificate:
         """Critical extensions that we cannot judge (RFC 5280 4.2: then the certificate is refused)."""
         return self.critical - _JUDGED
 
-    @property
+    @cached_property
     def crl_addresses(self) -> tuple[str, ...]:
         """Of complete CRLs by the issuer itself: not those for some reasons only, nor another issuer's."""
         found: list[str] = []
@@ -109,11 +109,11 @@ class Certificate:
             found += [one.native for one in name.chosen if one.name == "uniform_resource_identifier"]
         return _web(found)
 
-    @property
+    @cached_property
     def ocsp_addresses(self) -> tuple[str, ...]:
         return self._access("ocsp")
 
-    @property
+    @cached_property
     def issuer_addresses(self) -> tuple[str, ...]:
         return self._access("ca_issuers")
 

@@ -36,8 +36,10 @@ class Event:
 
 def compare(older: View, newer: View) -> tuple[Event, ...]:
     """Raises pikepdf's errors where an object cannot be read."""
+    events = _Comparison(older, newer).events()
+    # Now that it is known what the older view's objects lead to: the next comparison asks the same of the newer.
     newer.inherit(older)
-    return _Comparison(older, newer).events()
+    return events
 
 
 class _Comparison:

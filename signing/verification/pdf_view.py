@@ -19,11 +19,13 @@ from typing import BinaryIO
 import pikepdf
 
 from signing.pdf.pages import is_array, is_dictionary
+from signing.verification.pdf_bytes import at
 
 Key = tuple[int, int]  # object number, generation
 Place = tuple[int, ...]
 MOST_OBJECTS = 500_000
 DEEPEST_VALUE, MOST_COMPARED = 4, 10_000
+HELD_WHOLE = 8 << 20  # bytes of a revision that is read from memory
 LARGEST_DICTIONARY = 16 << 20  # bytes
 PDF_ERRORS = (
     pikepdf.PikepdfError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError,
@@ -32,6 +34,9 @@ PDF_ERRORS = (
 """What reading a stranger's objects raises."""
 
 _REFERENCE = re.compile(rb"(?<![\w.+-])(\d{1,10}) (\d{1,5}) R(?![\w])")
+
+
+_HOLDERS = {pikepdf.ObjectType.dictionary, pikepdf.ObjectType.array}
 
 
 class TooMuch(Exception):
@@ -136,7 +141,10 @@ class View:
 
 def open_view(file: Path, opened: BinaryIO, end: int, password: str | None, *, whole: bool) -> View:
     """Raises pikepdf's errors where it cannot be read as it stands, and TooMuch."""
-    source = file if whole else io.BufferedReader(Upto(opened, end), 1 << 16)
+    source: Path | BinaryIO = file
+    if not whole:
+        small = end <= HELD_WHOLE
+        source = io.BytesIO(at(opened, 0, end)) if small else io.BufferedReader(Upto(opened, end), 1 << 16)
     pdf = pikepdf.open(
         source,
         password=password or "",
@@ -235,7 +243,7 @@ def references(value: object, *, resolved: bool = False) -> list[Key]:
         return []
     if value.is_indirect and not resolved:
         return [value.objgen]
-    if value._type_code == pikepdf.ObjectType.stream:
+    if value._type_code not in _HOLDERS:
         return []
     said = value.unparse(resolved=resolved)
     return [(int(number), int(generation)) for number, generation in _REFERENCE.findall(said)]
