@@ -138,7 +138,10 @@ class FormChanges:
         if key is not None:
             self._seen.add(key)
             self._typed.add(key)
-        before, after = entries(a), entries(b)
+        before = entries(a)
+        # What stands where it stood says what it said; its kids are looked at in both views all the same.
+        as_it_was = key is not None and key not in self._c.changed and not is_array(before.get("/Kids"))
+        after = before if as_it_was else entries(b)
         mine = self._mine(before, above)
         mine.widgets.append(b)
         mine.appearance += references(before.get("/AP"))
