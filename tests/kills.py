@@ -245,7 +245,9 @@ def command_of(pid: int) -> bytes:
 
 
 def family_of(pid: int) -> list[int]:
-    """The process, and whom it started."""
+    """The process, and whom it started; nobody for one that does not run (else 0 would be everybody's parent)."""
+    if pid <= 0:
+        return []
     parents: dict[int, int] = {}
     for one in processes():
         with suppress(OSError, ValueError):
