@@ -99,8 +99,9 @@ class Torment:
             yield
             self.over = True
             for one in self.servers:
-                with suppress(ProcessLookupError):
-                    os.kill(one.pid, signal.SIGTERM)
+                if one.pid:  # 0 would be our own group
+                    with suppress(ProcessLookupError):
+                        os.kill(one.pid, signal.SIGTERM)
             await asyncio.wait_for(asyncio.gather(*keepers), 60)
         finally:
             for task in keepers:
