@@ -136,7 +136,9 @@ def check_signature(
             case rsa.RSAPublicKey(), "rsassa_pkcs1v15":
                 public.verify(signature, over, padding.PKCS1v15(), hash_of(scheme, prehashed=prehashed))
             case rsa.RSAPublicKey(), "rsassa_pss":
-                mask = padding.PSS(padding.MGF1(_HASHES[scheme.mask or scheme.hash_name or ""]), scheme.salt or 0)
+                mask = padding.PSS(
+                    padding.MGF1(_HASHES[scheme.mask or scheme.hash_name or ""]), scheme.salt or 0
+                )
                 public.verify(signature, over, mask, hash_of(scheme, prehashed=prehashed))
             case ec.EllipticCurvePublicKey(), "ecdsa":
                 public.verify(signature, over, ec.ECDSA(hash_of(scheme, prehashed=prehashed)))

@@ -23,6 +23,7 @@ from signing.verification.cms_form import (
     MAX_SIZE,
     TST_INFO,
     Broken,
+    NotJudged,
     NotSignedData,
     SignedData,
     UnknownAlgorithm,
@@ -121,6 +122,8 @@ def _signature(der: bytes, content: Path | None, number: int | None) -> FoundSig
     digests = _Digests(cms, content)
     try:
         check_signed_data(cms, digests.of(cms.digest_name))
+    except NotJudged:
+        found = replace(found, unjudged=_error("ALGORITHM_UNKNOWN"))
     except Broken as wrong:
         found = replace(found, broken=(wrong.sub, wrong.why))
     return replace(

@@ -78,6 +78,10 @@ class Broken(Exception):
         self.why = why
 
 
+class NotJudged(Broken):
+    """Whether it holds cannot be said here: nobody here computes with keys of this kind."""
+
+
 @dataclass(frozen=True)
 class SignedData:
     """`signed_attributes` is the DER SET that was signed; types are dotted, as they stand. `fault` is what makes the

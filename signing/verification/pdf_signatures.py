@@ -28,6 +28,7 @@ from signing.verification.pdf_view import Key, View, key_of
 from signing.verification.report import Finding, Severity, SignatureKind
 from signing.verification.signed_data import (
     Broken,
+    NotJudged,
     NotSignedData,
     SignedData,
     UnknownAlgorithm,
@@ -267,7 +268,9 @@ def _checked(one: FoundSignature, index: int, digests: Digests) -> FoundSignatur
     try:
         _check(one.cms, one.sub_filter, index, digests)
     except Broken as wrong:
-        return replace(one, broken=(wrong.sub, wrong.why))
+        unknown = one.unjudged or _error("ALGORITHM_UNKNOWN")
+        judged = {"unjudged": unknown} if isinstance(wrong, NotJudged) else {"broken": (wrong.sub, wrong.why)}
+        return replace(one, **judged)
     content = [_content_token(_token(each), index, digests) for each in one.cms.content_timestamps]
     over = [over_signature(_token(each), one.cms) for each in one.cms.timestamps[:MOST_TIMESTAMPS]]
     return replace(one, timestamps=tuple(over), content_timestamps=tuple(content[:MOST_TIMESTAMPS]))

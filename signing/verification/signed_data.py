@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from signing.trust.certificate import MALFORMED, NotACertificate
 from signing.trust.certificate import read as read_certificate
-from signing.trust.signature import BadSignature, check_signature, load_key
+from signing.trust.signature import BadSignature, Unusable, check_signature, load_key
 from signing.verification.attributes import MOST_ATTRIBUTES
 from signing.verification.cms_form import (
     DATA,
@@ -26,6 +26,7 @@ from signing.verification.cms_form import (
     PLAIN_ECDSA,
     TST_INFO,
     Broken,
+    NotJudged,
     NotSignedData,
     SignedData,
     Sub,
@@ -39,6 +40,7 @@ __all__ = [
     "FLAWS",
     "TST_INFO",
     "Broken",
+    "NotJudged",
     "NotSignedData",
     "SignedData",
     "Sub",
@@ -97,6 +99,8 @@ def check_signed_data(data: SignedData, digest: bytes) -> None:
             check_signature(key, data.scheme, signature, digest, prehashed=True)
         else:
             raise BadSignature("no algorithm over this digest")
+    except Unusable as wrong:
+        raise NotJudged("SIG_CRYPTO_FAILURE", str(wrong)) from wrong
     except (BadSignature, NotACertificate) as wrong:
         raise Broken("SIG_CRYPTO_FAILURE", str(wrong)) from wrong
 

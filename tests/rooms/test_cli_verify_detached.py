@@ -245,3 +245,14 @@ def test_attributes_sent_in_another_order(bench: Bench) -> None:
     (found,) = read_cades(bench.write("turned.p7s", turned), bench.paper).signatures
     assert (found.fault, found.broken) == (None, None)
     assert found.cms is not None and NOT_DER in found.cms.flaws
+
+
+def test_a_key_that_nobody_here_computes_with(desk: Desk, bench: Bench) -> None:
+    """What cannot be judged is not false (V8): a curve that our libraries do not have."""
+    der = bench.sign("-md", "sha256").read_bytes()
+    prime256v1, other = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d030108")
+    changed = bench.write("other.p7s", der.replace(prime256v1, other))
+    (found,) = read_cades(changed, bench.paper).signatures
+    assert found.unjudged is not None
+    assert (found.broken, found.unjudged.code) == (None, "ALGORITHM_UNKNOWN")
+    assert ask(desk, bench, changed, "--content", bench.paper).lines[0]["verdict"] == "INDETERMINATE"
