@@ -9,9 +9,11 @@ of each (V3, V4; ETSI EN 319 102-1 5.2.6).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 from signing.trust.algorithms import Weakness, weak_hash, weak_path, weak_scheme
 from signing.trust.anchors import TrustSnapshot, Use
@@ -25,6 +27,8 @@ from signing.verification.policy import Policy, Rule
 from signing.verification.report import Severity, SubIndication, rfc3339
 
 Sub = SubIndication
+T = TypeVar("T")
+FEW = 12  # certificates
 
 
 @dataclass(frozen=True)
@@ -63,17 +67,17 @@ class Checked:
     stands_alone: bool = False
 
 
+async def computed(work: Callable[[], T], certificates: int) -> T:
+    """What a path among so many certificates is: a few take less time than to hand the work to a thread."""
+    return work() if certificates <= FEW else await asyncio.to_thread(work)
+
+
 async def check_certificate(certificate: bytes, others: Sequence[bytes], at: At, sources: Sources) -> Checked:
     """Of a signer of documents."""
     try:
-        path = await asyncio.to_thread(
-            find_path,
-            certificate,
-            (*others, *sources.certificates),
-            sources.trust,
-            at.time,
-            use=Use.SIGNATURES,
-        )
+        beside = (*others, *sources.certificates)
+        looked_for = partial(find_path, certificate, beside, sources.trust, at.time, use=Use.SIGNATURES)
+        path = await computed(looked_for, len(beside))
     except NoPath as none:
         return Checked(no_path(none, certificate, at), (certificate,))
     revoked, alone = await check_revocation(path, at, sources)

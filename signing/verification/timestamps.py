@@ -7,15 +7,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from signing.timestamping.token import Token, TokenRefused, check_token
 from signing.trust.path import NoPath, StandingPath
 from signing.trust.status import Status
-from signing.verification.certificate_check import At, Sources, check_revocation, check_strength, no_path
+from signing.verification.certificate_check import (
+    At,
+    Sources,
+    check_revocation,
+    check_strength,
+    computed,
+    no_path,
+)
 from signing.verification.cms_form import Broken
 from signing.verification.outcome import Outcome, failed, together, undecided
 from signing.verification.pdf_facts import FoundSignature, FoundToken
@@ -106,14 +113,16 @@ async def judge_token(found: FoundToken, kind: str, at: At, now: datetime, sourc
         return Stamp(kind, failed(Sub.FORMAT_FAILURE, "FORM_BROKEN", why=found.fault or "?"))
     known = Stamp(kind, Outcome(), token.time, token.authority)
     try:
-        path = await asyncio.to_thread(
+        beside = replace(token, certificates=(*token.certificates, *sources.certificates))
+        checked = partial(
             check_token,
-            replace(token, certificates=(*token.certificates, *sources.certificates)),
+            beside,
             digest=found.digest,
             hash_name=token.hash_name,
             trust=sources.trust,
             at=at.time,
         )
+        path = await computed(checked, len(beside.certificates))
     except TokenRefused as refused:
         return replace(known, outcome=_refused(refused, token, found.digest, at))
     revoked, _ = await check_revocation(path, at, sources)
