@@ -203,6 +203,18 @@ class Progress:
 
         await self._db.transact(held.agency, work)
 
+    async def about_to_keep(self, held: Held, kept: Sequence[tuple[str, str]]) -> None:
+        """As `finishing`, of evidence that was learned since: named before it is kept."""
+
+        def work(door: Door) -> None:
+            before = self._mine(door, held).finished or {}
+            known = {*before.get(EARLIER, ()), *(sha256 for _, sha256 in before.get("evidence", ()))}
+            if before and (new := {sha256 for _, sha256 in kept} - known):
+                named = sorted({*before.get(EARLIER, ()), *new})
+                door.change(SigningRequestRow, held.id, finished=before | {EARLIER: named})
+
+        await self._db.transact(held.agency, work)
+
     async def delivered(
         self, held: Held, done: Delivered, evidence: Sequence[tuple[str, str]] = ()
     ) -> SigningRequest:

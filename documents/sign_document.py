@@ -187,7 +187,11 @@ class SignDocument:
                 held = outcome
             checked = checked or await steps.check_again(held)
             try:
-                done = await steps.kept_already(held) or await self._finish(held, original, checked)
+                done = await steps.kept_already(held)
+                if done is None:
+                    done = await self._finish(held, original, checked)
+                else:
+                    await self._progress.about_to_keep(held, steps.evidence_names(held, checked))
             except TimestampUnavailable as away:
                 problem = {"code": "timestamp-unavailable", "tried": list(away.tried)}
                 # The sweep goes on with those that wait for the authority, in their order.

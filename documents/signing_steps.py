@@ -339,6 +339,7 @@ class SigningSteps:
         speaks_against = checked.warning()
         if not checked.established and speaks_against is None:
             return await progress.pending(held, RequestState.REVOCATION_PENDING, OWED)
+        await progress.about_to_keep(held, self.evidence_names(held, checked))
         await progress.keep_evidence(held, await self.keep_evidence(held, checked))
         await progress.checked(held, checked.to_stored())
         if speaks_against is not None or not prepared.level >= Level.B_LT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,24 @@ async def test_a_crash_in_the_middle_of_an_archive_level(world: World, home: Pat
         assert done.state is RequestState.DONE
         assert done.reached == "B-LTA"
         await house.check()
+
+
+async def test_what_was_learned_since_is_named_before_it_is_kept(world: World, home: Path) -> None:
+    """Killed when the signed file was kept, and again when another, who knew newer answers about the certificate, had
+    kept these: whoever comes third knows yet others, and nothing of all that lies there without a name."""
+    caller = world.chairman.caller
+    async with open_world_house(world, home) as house:
+        document = (await house.upload(caller)).id
+        request = house.id()
+    await crash("5 kept", facts_of(house, document, request))
+    try:
+        world.clock.move(timedelta(days=20))
+        later = facts_of(house, document, request) | {"moved": timedelta(days=20).total_seconds()}
+        await crash("5 the evidence is kept", later)
+        world.clock.move(timedelta(days=20))
+        async with open_world_house(world, home) as house:
+            await house.opened.sweeping.take_up(orphaned=True)
+            assert (await house.rooms.documents.request(caller, request)).state is RequestState.DONE
+            await house.check()
+    finally:
+        world.clock.reset()
