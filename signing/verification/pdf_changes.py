@@ -34,11 +34,12 @@ class Event:
     stood: bool = False
 
 
-def compare(older: View, newer: View) -> tuple[Event, ...]:
-    """Raises pikepdf's errors where an object cannot be read."""
+def compare(older: View, newer: View, *, of_one_line: bool = True) -> tuple[Event, ...]:
+    """`of_one_line`: the newer is what came of the older, and knows what its objects lead to. Raises pikepdf's errors where
+    an object cannot be read."""
     events = _Comparison(older, newer).events()
-    # Now that it is known what the older view's objects lead to: the next comparison asks the same of the newer.
-    newer.inherit(older)
+    if of_one_line:  # the next comparison asks the same of the newer
+        newer.inherit(older)
     return events
 
 

@@ -73,7 +73,7 @@ class TwoWays:
             return
         with closing(shown.pdf):
             try:
-                events = compare(shown, newest)
+                events = compare(shown, newest, of_one_line=False)
             except (*PDF_ERRORS, TooMuch) as wrong:
                 raise Differ from wrong
         if any(one.kind not in HIDDEN for one in events):
