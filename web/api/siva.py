@@ -43,19 +43,19 @@ def to_siva(report: Report, *, say: Telling) -> dict[str, Any]:
         },
         "validationWarnings": [{"content": said} for said in _said(report.findings, list(Severity), say)],
         "verdict": report.verdict.value,
-        "signatures": [_signature(one, number, say) for number, one in enumerate(signed, 1)],
+        "signatures": [_signature(one, number, say, report.format) for number, one in enumerate(signed, 1)],
     }
     if stamps:
         conclusion["timeStampTokens"] = [_stamp(one, say) for one in stamps]
     return {"validationReport": {"validationConclusion": conclusion}}
 
 
-def _signature(one: SignatureReport, number: int, say: Telling) -> dict[str, Any]:
+def _signature(one: SignatureReport, number: int, say: Telling, kind: str) -> dict[str, Any]:
     whole = one.coverage is Coverage.WHOLE_DOCUMENT
     stamped = next((stamp.time for stamp in one.timestamps if stamp.type == "SIGNATURE" and stamp.time), None)
     said: dict[str, Any] = {
         "id": f"S{number}",
-        "signatureFormat": _format(one.level or one.level_present),
+        "signatureFormat": _format(one.level or one.level_present, kind),
         "signedBy": one.chain[0].common_name if one.chain else (one.signer or ""),
         "indication": one.indication.value,
         "subIndication": one.sub_indication.value if one.sub_indication else "",
@@ -94,10 +94,14 @@ def _certificate(one: CertificateFacts, at: int) -> dict[str, str]:
     return {"commonName": one.common_name, "type": kind, "sha256": one.sha256}
 
 
-def _format(level: str | None) -> str:
-    """`PAdES_BASELINE_LT`; of a signature from before PAdES `PKCS7_LT`."""
+def _format(level: str | None, kind: str) -> str:
+    """`PAdES_BASELINE_LT`, `CAdES_BASELINE_B`; of a signature from before both `PKCS7_LT`."""
     family, _, reached = (level or "PKCS7-B").partition("-")
-    return f"PAdES_BASELINE_{reached}" if family == "B" else f"PKCS7_{reached}"
+    return (
+        f"{'CAdES' if kind == 'CAdES' else 'PAdES'}_BASELINE_{reached}"
+        if family == "B"
+        else f"PKCS7_{reached}"
+    )
 
 
 def _said(findings: Iterable[Finding], severities: list[Severity], say: Telling) -> list[str]:

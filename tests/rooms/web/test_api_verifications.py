@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pikepdf
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from documents.document import Disclosure
 from hsm.key import Holder, HolderKind, Purpose
@@ -189,3 +192,37 @@ async def test_reports_are_signed_by_their_own_key(api: Api, tmp_path: Path) -> 
         xml, signature = (container.read(name) for name in container.namelist()[1:])
     assert openssl_verify(tmp_path, signature, xml)
     assert not openssl_verify(tmp_path, signature, xml + b" ")
+
+
+async def test_a_signature_around_its_content(api: Api, tmp_path: Path) -> None:
+    """No PDF: the same engine, the same shapes, and the public page."""
+    plain = api.people.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(plain)
+    own = x509.load_der_x509_certificate(certificate_for(api.people.private, "UBND xã An Phước"))
+    (tmp_path / "own.pem").write_bytes(own.public_bytes(Encoding.PEM))
+    (tmp_path / "paper.txt").write_text("Kính gửi: Ủy ban nhân dân tỉnh\n")
+    made = subprocess.run(
+        ["openssl", "cms", "-sign", "-cades", "-binary", "-nodetach", "-in", "paper.txt", "-signer", "own.pem",
+         "-inkey", "key.pem", "-outform", "DER"], cwd=tmp_path, capture_output=True, check=True,
+    )  # fmt: skip
+    for accept, kind in (
+        ("application/json", "json"),
+        (SIVA, "json"),
+        ("application/xml", "xml"),
+        ("application/pdf", "pdf"),
+    ):
+        answer = await api.http.post(
+            f"{PLACE}?name=a.p7m",
+            content=made.stdout,
+            headers={"Accept": accept, "Content-Type": "application/octet-stream"},
+        )
+        assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), answer.text
+        if accept == "application/json":
+            told = answer.json()
+            assert (told["format"], told["signatures"][0]["coverage"]) == ("CAdES", "WHOLE_DOCUMENT")
+            assert told["signatures"][0]["signed_objects"][0]["name"] == "content"
+        if accept == SIVA:
+            (shaped,) = answer.json()["validationReport"]["validationConclusion"]["signatures"]
+            assert shaped["signatureFormat"] == "CAdES_BASELINE_B"
+    page = await api.http.post("/v/tep", files={"file": ("a.p7m", made.stdout)}, follow_redirects=True)
+    assert page.status_code == 200, page.text
