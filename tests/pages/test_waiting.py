@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from playwright.sync_api import Route
 
 from documents.document import Document, RequestState
 from documents.wish import SignWish
@@ -60,13 +61,34 @@ def test_what_waits_for_its_key_is_gone_on_with(
     official = visitor(kind)
     official.log_in()
     come_back(official, waits_for_its_key)
-    for _ in range(3):  # a token that has just come back may go once more, and the page offers the same again
-        page = official.press("Ký tiếp văn bản này")
-        if page.locator("h1").inner_text() != "Chờ khóa ký":
-            break
-        come_back(official, waits_for_its_key)
+    page = official.press("Ký tiếp văn bản này")
     assert page.locator("h1").inner_text() == "Đã ký xong"
     assert len(site.get(waits_for_its_key.id).requests) == 1
+
+
+def test_a_page_that_looks_again_does_not_take_the_place_of_the_answer(
+    visitor: Come, site: Site, waits_for_its_key: Document
+) -> None:
+    """Pressed while the page is about to look: what is shown next is what came of pressing."""
+    official = visitor(Kind(360))
+    official.log_in()
+    come_back(official, waits_for_its_key)
+
+    def slowly(route: Route) -> None:
+        official.page.wait_for_timeout(4000)
+        route.continue_()
+
+    def otherwise(route: Route) -> None:
+        """Another state is told to the script that looks."""
+        if route.request.resource_type == "fetch":
+            route.fulfill(body="<main data-waiting='another'></main>", content_type="text/html")
+        else:
+            route.continue_()
+
+    official.page.route("**/ky-tiep", slowly)
+    official.page.route("**/ket-qua", otherwise)
+    page = official.press("Ký tiếp văn bản này")
+    assert page.locator("h1").inner_text() == "Đã ký xong"
 
 
 def test_what_waits_for_its_key_is_given_up(visitor: Come, site: Site, waits_for_its_key: Document) -> None:

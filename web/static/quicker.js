@@ -79,12 +79,16 @@ function hideCorner(corner) {
 }
 
 // A page that waits looks by itself, and is read anew only when there is something new to read.
+// Who has just pressed a button on it gets the answer to that: a page read anew meanwhile would take its place.
 function lookAgain(waiting) {
+  let pressed = false;
+  document.addEventListener("submit", () => { pressed = true; });
   const look = async () => {
+    if (pressed) { return; }
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (page.querySelector("[data-waiting]")?.dataset.waiting !== waiting.dataset.waiting) { location.reload(); return; }
+      if (page.querySelector("[data-waiting]")?.dataset.waiting !== waiting.dataset.waiting && !pressed) { location.reload(); return; }
     } catch { /* the network is away for a moment */ }
     setTimeout(look, 3000);
   };
