@@ -16,6 +16,7 @@ from documents.rooms import Rooms
 from documents.verify_document import Brought
 from signing.shown_time import day
 from signing.verification.advice import told
+from signing.verification.pdf_facts import PDF as A_PDF
 from signing.verification.report import Report, Verdict, to_json
 from web import reporting
 from web.admission import client_address
@@ -63,16 +64,16 @@ async def file_answer(request: Request, token: str, caller: Anybody, rooms: Hous
     # Our name stands in the sentence only where the file is ours to the last byte: a stranger's signature may follow.
     same = ours is not None and ours.document.sha256 == brought.sha256
     address = f"/v/tep/{token}"
-    readable = brought.report.verdict is not Verdict.UNREADABLE
+    # Where nothing could be read, or what was read is no PDF, there is nothing to draw.
+    drawn = brought.report.verdict is not Verdict.UNREADABLE and brought.report.format == A_PDF
     return page(
         request,
         "pages/verdict.html",
         answer=answer(brought.report, saying(request), issuer=ours.agency_name if ours and same else None),
         held=_held(brought, language(request)),
         held_as=COMPARE if ours else N_("Tệp bạn đưa lên"),
-        # Where nothing could be read there is nothing to draw.
-        picture=f"{address}/trang/1.png" if readable else None,
-        issued=f"{address}/ban-phat-hanh.png" if ours and not same and readable else None,
+        picture=f"{address}/trang/1.png" if drawn else None,
+        issued=f"{address}/ban-phat-hanh.png" if ours and not same and drawn else None,
         signed_as=_signed_as(brought.report, brought.size, address),
         downloads=[*await _downloads(rooms, address), *_issued_file(brought, address, same=same)],
         back=None,

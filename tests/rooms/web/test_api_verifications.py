@@ -226,3 +226,4 @@ async def test_a_signature_around_its_content(api: Api, tmp_path: Path) -> None:
             assert shaped["signatureFormat"] == "CAdES_BASELINE_B"
     page = await api.http.post("/v/tep", files={"file": ("a.p7m", made.stdout)}, follow_redirects=True)
     assert page.status_code == 200, page.text
+    assert "CAdES" in told["format"] and "/trang/1.png" not in page.text  # nothing could be drawn
