@@ -97,6 +97,9 @@ def check_signed_data(data: SignedData, digest: bytes) -> None:
         elif data.scheme.hash_name == data.digest_name:
             # Without signed attributes the digest itself is signed (RFC 5652 5.4).
             check_signature(key, data.scheme, signature, digest, prehashed=True)
+        elif data.scheme.hash_name is None:
+            # EdDSA without attributes is over the content itself (RFC 8419 3.2), of which only the digest is here.
+            raise NotJudged("SIG_CRYPTO_FAILURE", "over the content itself, which is not here")
         else:
             raise BadSignature("no algorithm over this digest")
     except Unusable as wrong:
