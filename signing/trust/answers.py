@@ -19,7 +19,6 @@ from signing.trust.path import StandingPath
 from signing.trust.status import Answer, CertificateStatus, Gathered, Moment, Status, Why
 
 BIG = 256 << 10  # bytes; reading less does not hold the event loop up
-SMALL = 256 << 10  # bytes of a list that all share once it is read
 READ_LISTS = 128 << 20  # bytes of lists that stay read
 
 
@@ -77,7 +76,7 @@ class Lists:
         if der in self._read:
             self._read.move_to_end(der)
             return self._read[der]
-        crl = await asyncio.to_thread(_crl, der) if len(der) > BIG else _crl(der)
+        crl = await asyncio.to_thread(_crl, der) if len(der) > BIG else _small_crl(der)
         if der not in self._read:
             self._read[der] = crl
             self._held += len(der)
@@ -103,20 +102,14 @@ class Lists:
 
 
 def _crl(der: bytes) -> Crl | None:
-    return _small_crl(der) if len(der) <= SMALL else _any_crl(der)
-
-
-@lru_cache(maxsize=128)
-def _small_crl(der: bytes) -> Crl | None:
-    """What it says of itself is told by its bytes alone, so that whoever asks next need not read it again."""
-    return _any_crl(der)
-
-
-def _any_crl(der: bytes) -> Crl | None:
     try:
         return Crl(der)
     except NotACrl:
         return None
+
+
+# What a list says is told by its bytes alone: of a small one whoever asks next need not read it again.
+_small_crl = lru_cache(maxsize=128)(_crl)
 
 
 def gathered(

@@ -10,11 +10,11 @@ import logging
 from pathlib import Path
 
 from signing.trust.revocation import Revocation
-from signing.verification.cades import HEAD, looks_so, read_cades
+from signing.verification.cades import looks_so, read_cades
 from signing.verification.pdf import Question, judge
-from signing.verification.pdf_facts import CADES, PDF, CannotRead, Facts
-from signing.verification.pdf_reading import read_pdf
-from signing.verification.report import Finding, Report, Severity, Verdict
+from signing.verification.pdf_facts import CannotRead, Facts
+from signing.verification.pdf_reading import HEAD, read_pdf
+from signing.verification.report import CADES, PDF, Finding, Report, Severity, Verdict
 from signing.workshop import Workshop, WorkshopBusy
 
 SECONDS = 60.0  # for reading one file
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 async def answer(
-    path: Path, question: Question, *, workshop: Workshop, revocation: Revocation | None, content: Path | None = None
-) -> Report:  # fmt: skip
-    """`revocation` None: nothing but what came with the file or was supplied. `content`: what a signature or time-stamp by
-    itself is over. Total: raises nothing but WorkshopBusy, before anything was looked at."""
+    path: Path, question: Question, *, workshop: Workshop, revocation: Revocation | None
+) -> Report:
+    """`revocation` None: nothing but what came with the file or was supplied. Total: raises nothing but WorkshopBusy, before
+    anything was looked at."""
     # 1. Read, in a child.
-    facts = await read(path, question.password, workshop=workshop, content=content)
+    facts = await read(path, question.password, workshop=workshop)
     # 2. Judged, here.
     return (
         unreadable(question, facts) if isinstance(facts, str) else await judged(facts, question, revocation)
@@ -38,7 +38,7 @@ async def answer(
 async def read(
     path: Path, password: str | None, *, workshop: Workshop, content: Path | None = None
 ) -> Facts | str:
-    """What stands in the file; or the code of the finding that says why nothing can be said. Raises WorkshopBusy."""
+    """What stands in the file; `content`: what a signature or time-stamp by itself is over. Or the code of the finding that says why nothing can be said. Raises WorkshopBusy."""
     try:
         facts: Facts = await workshop.run_beside(
             read_file, path, password, content, seconds=SECONDS, memory=MEMORY

@@ -23,18 +23,18 @@ from signing.verification.cms_form import (
     MAX_SIZE,
     TST_INFO,
     Broken,
-    NotJudged,
     NotSignedData,
     SignedData,
     UnknownAlgorithm,
 )
-from signing.verification.der import OID, SEQUENCE, Malformed, Walk
-from signing.verification.pdf_facts import CADES, TST, CannotRead, Facts, FoundSignature, FoundToken
-from signing.verification.pdf_signatures import MOST_TIMESTAMPS, over_signature
-from signing.verification.report import Coverage, Finding, Severity, SignatureKind
-from signing.verification.signed_data import check_signed_data, count_signers, read_signed_data
+from signing.verification.der import SEQUENCE, Malformed, Walk
+from signing.verification.pdf_facts import CannotRead, Facts, FoundSignature, FoundToken
+from signing.verification.pdf_reading import HEAD
+from signing.verification.pdf_signatures import MOST_TIMESTAMPS, error, not_holding, over, over_signature
+from signing.verification.pdf_signatures import token_in as read_stamp
+from signing.verification.report import CADES, TST, Coverage, SignatureKind
+from signing.verification.signed_data import check_signed_data, outline, read_signed_data
 
-HEAD = 1024  # bytes in which `%PDF-` makes a PDF, as `pdf_reading.HEAD`
 CHUNK = 1 << 20
 ENDINGS = {".p7s", ".p7m", ".p7", ".pkcs7", ".cms"}
 _SIGNED_DATA = re.compile(rb"\x30.{1,9}\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", re.S)
@@ -58,16 +58,18 @@ def read_cades(path: Path, content: Path | None = None) -> Facts:
     if len(raw) > MAX_SIZE:
         raise CannotRead("NOT_A_SIGNATURE")
     der = _binary(raw)
-    token = _token_of(der)
     name = content.name if content is not None else ""
-    if token is not None:
-        return Facts(
-            size=len(raw), revisions=0, signatures=(_timestamp(token, content),), format=TST, content=name
-        )
-    count = count_signers(der)
-    # 1. Each signer by itself: they signed beside each other (RFC 5652 5.1).
-    found = [_signature(der, content, number if count > 1 else None) for number in range(max(1, count))]
-    return Facts(size=len(raw), revisions=0, signatures=tuple(found), format=CADES, content=name)
+    try:
+        der = _token_of(der) or der
+        type_, count = outline(der)
+    except (Malformed, Rejected) as wrong:
+        raise CannotRead("NOT_A_SIGNATURE") from wrong
+    if type_ == TST_INFO:
+        format_, found = TST, [_timestamp(der, content)]
+    else:  # each signer by itself: they signed beside each other (RFC 5652 5.1)
+        numbers = range(count) if count > 1 else [None]
+        format_, found = CADES, [_signature(der, content, number) for number in numbers]
+    return Facts(size=len(raw), revisions=0, signatures=tuple(found), format=format_, content=name)
 
 
 def _binary(raw: bytes) -> bytes:
@@ -81,22 +83,10 @@ def _binary(raw: bytes) -> bytes:
 
 
 def _token_of(der: bytes) -> bytes | None:
-    """The token of a response, or the bare token; None for another SignedData. Raises CannotRead."""
-    try:
-        walk = Walk(der)
-        outer = walk.element(0, len(der))
-        first = walk.members(outer, 3)[:1] if outer.tag == SEQUENCE else []
-        if not first or first[0].tag not in (SEQUENCE, OID):
-            raise CannotRead("NOT_A_SIGNATURE")
-        if first[0].tag == SEQUENCE:
-            return token_in(der)
-        return der if read_signed_data(der).content_type == TST_INFO else None
-    except Rejected as wrong:
-        raise CannotRead("NOT_A_SIGNATURE") from wrong
-    except NotSignedData:
-        return None
-    except Malformed as wrong:
-        raise CannotRead("NOT_A_SIGNATURE") from wrong
+    """The token of a granted TimeStampResp; None where it is none. Raises Malformed, Rejected."""
+    walk = Walk(der)
+    first = walk.members(walk.element(0, len(der)), 3)[:1]
+    return token_in(der) if first and first[0].tag == SEQUENCE else None
 
 
 # -- a signature
@@ -113,40 +103,23 @@ def _signature(der: bytes, content: Path | None, number: int | None) -> FoundSig
     try:
         cms = read_signed_data(der, number)
     except UnknownAlgorithm:
-        return replace(found, unjudged=_error("ALGORITHM_UNKNOWN"))
+        return replace(found, unjudged=error("ALGORITHM_UNKNOWN"))
     except NotSignedData as wrong:
-        return replace(found, fault=_error("FORM_BROKEN", why=str(wrong)[:200]))
+        return replace(found, fault=error("FORM_BROKEN", why=str(wrong)[:200]))
     found = replace(found, cms=cms, claimed_time=cms.claimed_time)
     if cms.content is None and content is None:
-        return replace(found, unjudged=_error("CONTENT_WANTED"))
+        return replace(found, unjudged=error("CONTENT_WANTED"))
     digests = _Digests(cms, content)
     try:
         check_signed_data(cms, digests.of(cms.digest_name))
-    except NotJudged:
-        found = replace(found, unjudged=_error("ALGORITHM_UNKNOWN"))
     except Broken as wrong:
-        found = replace(found, broken=(wrong.sub, wrong.why))
+        found = not_holding(found, wrong)
     return replace(
         found,
         signed_sha256=digests.of("sha256").hex(),
-        timestamps=tuple(over_signature(_read(each), cms) for each in cms.timestamps[:MOST_TIMESTAMPS]),
-        content_timestamps=tuple(
-            _over(_read(each), digests) for each in cms.content_timestamps[:MOST_TIMESTAMPS]
-        ),
+        timestamps=tuple(over_signature(read_stamp(each), cms) for each in cms.timestamps[:MOST_TIMESTAMPS]),
+        content_timestamps=tuple(over(read_stamp(each), digests.of) for each in cms.content_timestamps[:MOST_TIMESTAMPS]),
     )  # fmt: skip
-
-
-def _read(der: bytes) -> FoundToken:
-    try:
-        return FoundToken(read_token(der))
-    except NotAToken as wrong:
-        return FoundToken(None, fault=str(wrong)[:200])
-
-
-def _over(found: FoundToken, digests: _Digests) -> FoundToken:
-    if found.token is None or found.token.hash_name not in HASHES.values():
-        return replace(found, token=None, fault=found.fault or "an unknown hash")
-    return replace(found, digest=digests.of(found.token.hash_name))
 
 
 class _Digests:
@@ -184,17 +157,13 @@ def _timestamp(der: bytes, data: Path | None) -> FoundSignature:
         token: Token = read_token(der)
         cms = read_signed_data(token.der)
     except (NotAToken, NotSignedData) as wrong:
-        return replace(found, fault=_error("FORM_BROKEN", why=str(wrong)[:200]))
+        return replace(found, fault=error("FORM_BROKEN", why=str(wrong)[:200]))
     found = replace(found, cms=cms, token=FoundToken(token))
     if token.hash_name not in HASHES.values():
-        return replace(found, unjudged=_error("ALGORITHM_UNKNOWN"))
+        return replace(found, unjudged=error("ALGORITHM_UNKNOWN"))
     if data is None:
-        return replace(found, unjudged=_error("CONTENT_WANTED"))
+        return replace(found, unjudged=error("CONTENT_WANTED"))
     digests = _Digests(None, data)
     return replace(
         found, token=FoundToken(token, digests.of(token.hash_name)), signed_sha256=digests.of("sha256").hex()
     )
-
-
-def _error(code: str, **data: str) -> Finding:
-    return Finding(code, Severity.ERROR, data)

@@ -179,7 +179,8 @@ class Reading:
         oid, parameters = signer.digest
         all_ = {one for one, _ in listed}
         self.note(
-            DIGEST_NOT_LISTED, when=oid not in all_ if self.number else (all_ != {oid} or len(listed) != 1)
+            DIGEST_NOT_LISTED,
+            when=(all_ != {oid} or len(listed) != 1) if self.number is None else oid not in all_,
         )
         stated = [parameters, *(one for _, one in listed)]
         self.note(ODD_PARAMETERS, when=any(one not in (None, b"\x05\0") for one in stated))

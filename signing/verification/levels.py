@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from signing.verification.certificate_check import Checked
 from signing.verification.cms_form import CERTIFICATE_NOT_NAMED
-from signing.verification.pdf_facts import CADES, FoundSignature
+from signing.verification.pdf_facts import FoundSignature
+from signing.verification.report import CADES
 from signing.verification.timestamps import DatedDocument, Stamp
 
 LETTERS = ("B", "T", "LT", "LTA")

@@ -19,6 +19,11 @@ class Outcome:
 
 
 FINE = Outcome()
+UNJUDGED = {
+    "ALGORITHM_UNKNOWN": SubIndication.CRYPTO_CONSTRAINTS_FAILURE,
+    "CONTENT_WANTED": SubIndication.SIGNED_DATA_NOT_FOUND,
+}
+"""By the code of what could not be judged."""
 
 
 def failed(sub: SubIndication, code: str, **data: str) -> Outcome:

@@ -27,10 +27,21 @@ from signing.verification.certificate_facts import facts_of
 from signing.verification.changes import ChangesAfter, changes_after, permission_of
 from signing.verification.cms_form import CERTIFICATE_NOT_NAMED, TRAILING_BYTES, SignedData
 from signing.verification.levels import levels
-from signing.verification.outcome import FINE, Outcome, by_effect, failed, remark, together, undecided
-from signing.verification.pdf_facts import PDF, TST, Facts, FoundSignature
+from signing.verification.outcome import (
+    FINE,
+    UNJUDGED,
+    Outcome,
+    by_effect,
+    failed,
+    remark,
+    together,
+    undecided,
+)
+from signing.verification.pdf_facts import Facts, FoundSignature
 from signing.verification.policy import Policy, Rule
 from signing.verification.report import (
+    PDF,
+    TST,
     Coverage,
     Finding,
     Indication,
@@ -53,7 +64,6 @@ from signing.verification.timestamps import (
 )
 
 Sub = SubIndication
-UNJUDGED = {"ALGORITHM_UNKNOWN": Sub.CRYPTO_CONSTRAINTS_FAILURE, "CONTENT_WANTED": Sub.SIGNED_DATA_NOT_FOUND}
 FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from signing.pdf.pages import is_dictionary
@@ -144,41 +143,30 @@ class _Comparison:
         told = references(a.pdf.Root.get("/Metadata")) + references(a.pdf.trailer.get("/Info"))
         # 1. The content: all that is reached by no way that was looked at apart.
         skipped = {(root, "/DSS"), (root, "/Metadata"), (root, "/Extensions"), *apart.skipped}
-        content = self._reached([root] if root else [], skipped)
+        content = self.a.reached([root] if root else [], skipped)
         for key in self.changed & content - self.explained:
             self._content(key)
         if apart.typed & self.changed & self._misused(content, apart.typed):
             self.note("STRUCTURE")
-        if form.replaced and form.replaced & self._reached(
+        if form.replaced and form.replaced & self.a.reached(
             [key for key, _ in self.pages_a.pages if key], set()
         ):
             self.note("FORM_CHANGED")
         # 2. What was looked at apart, in this order: what an annotation shares with a field is the annotation's.
         for number, keys in apart.annotations:
-            if self.changed & self._reached(keys, skipped) - content - apart.typed - self.explained:
+            if self.changed & self.a.reached(keys, skipped) - content - apart.typed - self.explained:
                 self.note("ANNOTATION", number)
         for name, keys in apart.appearances.items():
-            if self.changed & self._reached(keys, skipped) - content - self.explained:
+            if self.changed & self.a.reached(keys, skipped) - content - self.explained:
                 form.appearance_changed(name)
         form.tell_appearances()
-        if self.changed & self._reached(store, set()) - content - self.explained:
+        if self.changed & self.a.reached(store, set()) - content - self.explained:
             self.note("SECURITY_STORE")
-        if self.changed & self._reached(told, set()) - content or self._info_replaced():
+        if self.changed & self.a.reached(told, set()) - content or self._info_replaced():
             self._metadata()
 
     def _info_replaced(self) -> bool:
         return token(self.a.pdf.trailer.get("/Info")) != token(self.b.pdf.trailer.get("/Info"))
-
-    def _reached(self, start: Iterable[Key], skipped: set[tuple[Key | None, str]]) -> set[Key]:
-        reached: set[Key] = set()
-        stack = list(start)
-        while stack:
-            key = stack.pop()
-            if key in reached:
-                continue
-            reached.add(key)
-            stack += [to for name, to in self.a.edges(key) if (key, name) not in skipped]
-        return reached
 
     def _misused(self, content: set[Key], typed: set[Key]) -> set[Key]:
         """Fields and lists of annotations that something refers to as if they were a picture, font or the like."""
@@ -194,7 +182,7 @@ class _Comparison:
         for number, (page, _) in enumerate(self.pages_a.pages[:1000], 1):
             if page is not None:
                 skipped: set[tuple[Key | None, str]] = {(page, "/Parent"), (page, "/Annots"), (page, "/B")}
-                if key == page or key in self._reached([page], skipped):
+                if key == page or key in self.a.reached([page], skipped):
                     self.note("PAGE_CONTENT", number)
                     return
         self.note("STRUCTURE")

@@ -11,9 +11,7 @@ from datetime import datetime
 from signing.timestamping.token import Token
 from signing.verification.cms_form import SignedData
 from signing.verification.pdf_changes import Event
-from signing.verification.report import Coverage, Finding, SignatureKind
-
-PDF, CADES, TST = "PDF", "CAdES", "TST"  # formats, as the promised JSON names them
+from signing.verification.report import PDF, Coverage, Finding, SignatureKind
 
 
 class CannotRead(Exception):

@@ -20,7 +20,7 @@ import pikepdf
 from signing.verification.pdf_bytes import CHUNK, End, at
 from signing.verification.pdf_changes import Event, compare
 from signing.verification.pdf_tree import pages_of
-from signing.verification.pdf_view import MOST_OBJECTS, PDF_ERRORS, Key, TooMuch, View, open_bytes
+from signing.verification.pdf_view import MOST_OBJECTS, PDF_ERRORS, TooMuch, View, open_bytes
 
 LARGEST = 128 << 20  # bytes of a file that is read in both ways; a larger one stays in doubt
 HIDDEN = {"STRUCTURE", "METADATA", "SECURITY_STORE", "SIGNATURE", "SIGNATURE_FIELD", "DOCUMENT_TIMESTAMP"}
@@ -66,8 +66,12 @@ class TwoWays:
         free = {
             number for hidden, section in streams.items() for number in self._called_free(section, hidden)
         }
-        if free and any(number in free for number, _ in _shown(newest)):
-            raise Differ
+        try:
+            pages = [key for key, _ in pages_of(newest).pages if key is not None] if free else []
+            if any(number in free for number, _ in newest.reached(pages)):
+                raise Differ
+        except (*PDF_ERRORS, TooMuch) as wrong:
+            raise Differ from wrong
         shown = self._old_way(newest.end)
         if shown is None:
             return
@@ -153,25 +157,6 @@ class TwoWays:
                     return
                 kind = int.from_bytes(line[: widths[0]], "big") if widths[0] else 1
                 place = int.from_bytes(line[widths[0] : widths[0] + widths[1]], "big")
+                at_index = int.from_bytes(line[row - widths[2] :], "big")
                 if kind:
-                    yield (
-                        number,
-                        (place,)
-                        if kind == 1
-                        else (place, int.from_bytes(line[-widths[2] :] if widths[2] else b"", "big")),
-                    )
-
-
-def _shown(view: View) -> set[Key]:
-    """All that pages lead to, also where that leads nowhere."""
-    try:
-        reached: set[Key] = set()
-        stack = [key for key, _ in pages_of(view).pages if key is not None]
-        while stack:
-            key = stack.pop()
-            if key not in reached:
-                reached.add(key)
-                stack += [to for _, to in view.edges(key)]
-    except (*PDF_ERRORS, TooMuch) as wrong:
-        raise Differ from wrong
-    return reached
+                    yield number, (place,) if kind == 1 else (place, at_index)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from typing import Any, BinaryIO
 
 import pikepdf
@@ -48,7 +49,7 @@ _HEX = re.compile(rb"<[0-9A-Fa-f]*>")
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?'?)?", re.ASCII)
 
 
-def _error(code: str, **data: str) -> Finding:
+def error(code: str, **data: str) -> Finding:
     return Finding(code, Severity.ERROR, data)
 
 
@@ -74,7 +75,7 @@ def signatures(view: View, file: BinaryIO, size: int) -> tuple[list[FoundSignatu
     for one in holders:
         signature = _Field(view, file, size, one).read()
         if names.count(one.name) > 1 or owners.count(one.owner) > 1:
-            signature = replace(signature, unjudged=signature.unjudged or _error("DUPLICATE_FIELD"))
+            signature = replace(signature, unjudged=signature.unjudged or error("DUPLICATE_FIELD"))
         found.append(signature)
     return found, remarks
 
@@ -87,10 +88,10 @@ def _holders(view: View) -> tuple[list[_Holder], list[Finding]]:
             if value is None:
                 continue
             if len(found) == MOST_SIGNATURES:
-                return found, [_error("TOO_MANY_SIGNATURES", limit=str(MOST_SIGNATURES))]
+                return found, [error("TOO_MANY_SIGNATURES", limit=str(MOST_SIGNATURES))]
             found.append(_Holder(_legible(field.name), value, key_of(value) or key_of(field.node)))
     except NotOpened:
-        return found, [_error("TOO_MANY_SIGNATURES", limit=str(MOST_SIGNATURES))]
+        return found, [error("TOO_MANY_SIGNATURES", limit=str(MOST_SIGNATURES))]
     return found, []
 
 
@@ -117,13 +118,13 @@ class _Field:
         )
         numbers = _numbers(value.get("/ByteRange"))
         if numbers is None or not isinstance(value.get("/Contents"), pikepdf.Object | bytes):
-            return replace(found, fault=_error("BYTE_RANGE"))
+            return replace(found, fault=error("BYTE_RANGE"))
         begin, after, end = numbers[1], numbers[2], numbers[2] + numbers[3]
         found = replace(found, begin_hole=begin, end_hole=after, end=min(end, self.size))
         if end > self.size:
-            return replace(found, fault=_error("TRUNCATED"))
+            return replace(found, fault=error("TRUNCATED"))
         if numbers[0] != 0 or not self._hole_is_contents(begin, after):
-            return replace(found, fault=_error("BYTE_RANGE"))
+            return replace(found, fault=error("BYTE_RANGE"))
         return found
 
     def _hole_is_contents(self, begin: int, after: int) -> bool:
@@ -217,22 +218,22 @@ def _read_cms(file: BinaryIO, one: FoundSignature) -> FoundSignature:
     try:
         cms = read_signed_data(contents)
     except UnknownAlgorithm:
-        return replace(one, unjudged=one.unjudged or _error("ALGORITHM_UNKNOWN"))
+        return replace(one, unjudged=one.unjudged or error("ALGORITHM_UNKNOWN"))
     except NotSignedData as wrong:
-        return replace(one, fault=_error("FORM_BROKEN", why=str(wrong)[:200]))
+        return replace(one, fault=error("FORM_BROKEN", why=str(wrong)[:200]))
     one = replace(one, cms=cms, claimed_time=one.claimed_time or cms.claimed_time)
     if TRAILING_BYTES in cms.flaws:
         one = replace(one, oddities=(*one.oddities, _warning("PADDING_NOT_ZERO")))
     if one.kind is SignatureKind.DOCUMENT_TIMESTAMP:
-        return replace(one, token=_token(contents))
+        return replace(one, token=token_in(contents))
     if one.sub_filter not in DETACHED | {INSIDE}:
-        one = replace(one, unjudged=one.unjudged or _error("FORMAT_UNKNOWN", format=one.sub_filter or "?"))
+        one = replace(one, unjudged=one.unjudged or error("FORMAT_UNKNOWN", format=one.sub_filter or "?"))
     elif cms.content_type == TST_INFO:
-        one = replace(one, fault=_error("FORM_BROKEN", why="a time-stamp in place of a signature"))
+        one = replace(one, fault=error("FORM_BROKEN", why="a time-stamp in place of a signature"))
     return one
 
 
-def _token(der: bytes) -> FoundToken:
+def token_in(der: bytes) -> FoundToken:
     try:
         return FoundToken(read_token(der))
     except NotAToken as wrong:
@@ -244,7 +245,7 @@ def _hash_names(one: FoundSignature) -> Iterable[str]:
     if one.cms is not None:
         yield "sha1" if one.sub_filter == INSIDE else one.cms.digest_name
         for each in one.cms.content_timestamps[:MOST_TIMESTAMPS]:
-            token = _token(each).token
+            token = token_in(each).token
             if token is not None and token.hash_name in HASHES.values():
                 yield token.hash_name
     if one.token is not None and one.token.token is not None and one.token.token.hash_name in HASHES.values():
@@ -268,12 +269,16 @@ def _checked(one: FoundSignature, index: int, digests: Digests) -> FoundSignatur
     try:
         _check(one.cms, one.sub_filter, index, digests)
     except Broken as wrong:
-        unknown = one.unjudged or _error("ALGORITHM_UNKNOWN")
-        judged = {"unjudged": unknown} if isinstance(wrong, NotJudged) else {"broken": (wrong.sub, wrong.why)}
-        return replace(one, **judged)
-    content = [_content_token(_token(each), index, digests) for each in one.cms.content_timestamps]
-    over = [over_signature(_token(each), one.cms) for each in one.cms.timestamps[:MOST_TIMESTAMPS]]
+        return not_holding(one, wrong)
+    content = [over(token_in(each), partial(digests.of, index)) for each in one.cms.content_timestamps]
+    over = [over_signature(token_in(each), one.cms) for each in one.cms.timestamps[:MOST_TIMESTAMPS]]
     return replace(one, timestamps=tuple(over), content_timestamps=tuple(content[:MOST_TIMESTAMPS]))
+
+
+def not_holding(one: FoundSignature, wrong: Broken) -> FoundSignature:
+    if isinstance(wrong, NotJudged):
+        return replace(one, unjudged=one.unjudged or error("ALGORITHM_UNKNOWN"))
+    return replace(one, broken=(wrong.sub, wrong.why))
 
 
 def _check(cms: SignedData, sub_filter: str, index: int, digests: Digests) -> None:
@@ -287,17 +292,15 @@ def _check(cms: SignedData, sub_filter: str, index: int, digests: Digests) -> No
     check_signed_data(cms, hashlib.new(cms.digest_name, signed).digest())
 
 
-def _content_token(found: FoundToken, index: int, digests: Digests) -> FoundToken:
-    if found.token is None:
-        return found
-    return replace(found, digest=digests.of(index, found.token.hash_name))
+def over(found: FoundToken, digest_by: Callable[[str], bytes]) -> FoundToken:
+    """With the digest of what the token should be over, by the token's own hash."""
+    if found.token is None or found.token.hash_name not in HASHES.values():
+        return replace(found, token=None, fault=found.fault or "an unknown hash")
+    return replace(found, digest=digest_by(found.token.hash_name))
 
 
 def over_signature(found: FoundToken, cms: SignedData) -> FoundToken:
-    """With the digest of the signature's value, which a signature time-stamp is over."""
-    if found.token is None or found.token.hash_name not in HASHES.values():
-        return replace(found, token=None, fault=found.fault or "an unknown hash")
-    return replace(found, digest=hashlib.new(found.token.hash_name, cms.signature).digest())
+    return over(found, lambda name: hashlib.new(name, cms.signature).digest())
 
 
 class Digests:

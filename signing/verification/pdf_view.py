@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -131,6 +131,18 @@ class View:
         else:
             yield from (("[]", one) for one in references(found, resolved=True))
 
+    def reached(self, start: Iterable[Key], skipped: Collection[tuple[Key | None, str]] = ()) -> set[Key]:
+        """All that these lead to, also where that is not there; by no (object, entry) of `skipped`."""
+        reached: set[Key] = set()
+        stack = list(start)
+        while stack:
+            key = stack.pop()
+            if key in reached:
+                continue
+            reached.add(key)
+            stack += [to for name, to in self.edges(key) if (key, name) not in skipped]
+        return reached
+
     def inherit(self, older: View) -> None:
         """What an older view knows of objects that are still the same."""
         for key, known in older._edges.items():
@@ -145,28 +157,23 @@ def open_view(file: Path, opened: BinaryIO, end: int, password: str | None, *, w
     if not whole:
         small = end <= HELD_WHOLE
         source = io.BytesIO(at(opened, 0, end)) if small else io.BufferedReader(Upto(opened, end), 1 << 16)
-    pdf = pikepdf.open(
-        source,
-        password=password or "",
-        attempt_recovery=False,
-        suppress_warnings=True,
-        inherit_page_attributes=False,
-        access_mode=pikepdf.AccessMode.stream if whole else pikepdf.AccessMode.default,
-    )
+    pdf = _opened(source, password, pikepdf.AccessMode.stream if whole else pikepdf.AccessMode.default)
     return View(pdf, end, _places(pdf), written_in(opened, end))
 
 
 def open_bytes(content: bytes, password: str | None) -> View:
     """As `open_view`, of bytes in memory."""
     held = io.BytesIO(content)
-    pdf = pikepdf.open(
-        held,
-        password=password or "",
-        attempt_recovery=False,
-        suppress_warnings=True,
-        inherit_page_attributes=False,
-    )
+    pdf = _opened(held, password, pikepdf.AccessMode.default)
     return View(pdf, len(content), _places(pdf), written_in(held, len(content)))
+
+
+def _opened(source: Path | BinaryIO, password: str | None, mode: pikepdf.AccessMode) -> pikepdf.Pdf:
+    """As it stands: nothing is mended."""
+    return pikepdf.open(
+        source, password=password or "", attempt_recovery=False, suppress_warnings=True, inherit_page_attributes=False,
+        access_mode=mode,
+    )  # fmt: skip
 
 
 def written_in(opened: BinaryIO, end: int) -> Callable[[int, int], bytes]:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+PDF, CADES, TST = "PDF", "CAdES", "TST"  # formats
+
 
 class Verdict(StrEnum):
     """V1: the first that applies."""

@@ -24,6 +24,7 @@ from signing.verification.cms_form import (
     MOST_SIGNERS,
     NOT_DER,
     PLAIN_ECDSA,
+    SIGNED_DATA,
     TST_INFO,
     Broken,
     NotJudged,
@@ -33,7 +34,7 @@ from signing.verification.cms_form import (
     UnknownAlgorithm,
 )
 from signing.verification.cms_reader import Reading
-from signing.verification.der import SEQUENCE, Malformed, Walk
+from signing.verification.der import OID, SEQUENCE, Malformed, Walk
 
 __all__ = [
     "DATA",
@@ -46,7 +47,7 @@ __all__ = [
     "Sub",
     "UnknownAlgorithm",
     "check_signed_data",
-    "count_signers",
+    "outline",
     "read_signed_data",
 ]
 
@@ -63,14 +64,18 @@ def read_signed_data(der: bytes, number: int | None = None) -> SignedData:
         raise NotSignedData(str(wrong).partition("\n")[0][:200]) from wrong
 
 
-def count_signers(der: bytes) -> int:
-    """Of a ContentInfo with SignedData; 1 where that cannot be told."""
+def outline(der: bytes) -> tuple[str, int]:
+    """Content type (dotted) of a SignedData and how many signed it, before more of it is read. Raises Malformed where it is
+    none; what is odd further inside is for the reader to say."""
+    walk = Walk(der)
+    type_, wrapped = walk.inside(walk.element(0, len(der)), OID, 0xA0)
+    if walk.oid(type_) != SIGNED_DATA:
+        raise Malformed("another content than SignedData")
     try:
-        walk = Walk(der)
-        whole = walk.members(walk.element(0, len(der)), 2)
-        return len(walk.members(walk.members(walk.inside(whole[1], SEQUENCE)[0], 6)[-1], MOST_SIGNERS))
+        members = walk.members(walk.inside(wrapped, SEQUENCE)[0], 6)
+        return walk.oid(walk.members(members[2], 2)[0]), len(walk.members(members[-1], MOST_SIGNERS))
     except (Malformed, IndexError):
-        return 1
+        return DATA, 1
 
 
 def check_signed_data(data: SignedData, digest: bytes) -> None:

@@ -24,7 +24,7 @@ from signing.verification.certificate_check import (
     no_path,
 )
 from signing.verification.cms_form import Broken
-from signing.verification.outcome import Outcome, failed, together, undecided
+from signing.verification.outcome import UNJUDGED, Outcome, failed, together, undecided
 from signing.verification.pdf_facts import FoundSignature, FoundToken
 from signing.verification.report import Finding, Indication, Severity, SubIndication, TimestampReport
 from signing.verification.signed_data import NotSignedData, read_signed_data
@@ -91,7 +91,7 @@ async def judge_document_timestamps(
         if one.fault is not None:
             stamp = Stamp("ARCHIVE", Outcome(Indication.TOTAL_FAILED, Sub.FORMAT_FAILURE, (one.fault,)))
         elif one.unjudged is not None:
-            sub = Sub.SIGNED_DATA_NOT_FOUND if one.unjudged.code == "CONTENT_WANTED" else None
+            sub = UNJUDGED.get(one.unjudged.code)
             stamp = Stamp("ARCHIVE", Outcome(Indication.INDETERMINATE, sub, (one.unjudged,)))
         else:
             stamp = await judge_token(one.token or FoundToken(None), "ARCHIVE", at, now, sources)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from signing.verification.report import (
+    CADES,
     CertificateFacts,
     Coverage,
     Finding,
@@ -97,11 +98,8 @@ def _certificate(one: CertificateFacts, at: int) -> dict[str, str]:
 def _format(level: str | None, kind: str) -> str:
     """`PAdES_BASELINE_LT`, `CAdES_BASELINE_B`; of a signature from before both `PKCS7_LT`."""
     family, _, reached = (level or "PKCS7-B").partition("-")
-    return (
-        f"{'CAdES' if kind == 'CAdES' else 'PAdES'}_BASELINE_{reached}"
-        if family == "B"
-        else f"PKCS7_{reached}"
-    )
+    baseline = "CAdES" if kind == CADES else "PAdES"
+    return f"{baseline}_BASELINE_{reached}" if family == "B" else f"PKCS7_{reached}"
 
 
 def _said(findings: Iterable[Finding], severities: list[Severity], say: Telling) -> list[str]:

@@ -16,7 +16,7 @@ from documents.rooms import Rooms
 from documents.verify_document import Brought
 from signing.shown_time import day
 from signing.verification.advice import told
-from signing.verification.pdf_facts import PDF as A_PDF
+from signing.verification.report import PDF as A_PDF
 from signing.verification.report import Report, Verdict, to_json
 from web import reporting
 from web.admission import client_address
