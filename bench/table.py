@@ -56,7 +56,7 @@ async def interleaved_async(
     warm: bool = False,
     in_turn: int = 1,
 ) -> list[float]:
-    """The same in one event loop, `in_turn` calls each in turn. `between` clears up before each turn and is not counted;
+    """The same in one event loop, `in_turn` calls each in turn, every call counted. `between` clears up before each turn and is not counted;
     what is `warm` already is counted from the first round on."""
     times: list[list[float]] = [[] for _ in contestants]
     for round_number in range(warm, rounds // in_turn + 1):
@@ -67,7 +67,7 @@ async def interleaved_async(
                 await contestant()
                 if round_number:
                     mine.append((time.perf_counter() - begun) * 1000)
-    return [statistics.median(one for one in mine if one < STRAY * min(mine)) for mine in times]
+    return [statistics.median(mine) for mine in times]
 
 
 def show(rows: Sequence[Row]) -> None:

@@ -27,7 +27,7 @@ from documents.document import Document, Documents
 from documents.intake import Arrival, Intake, IntakeRefusal, NotAccepted
 from documents.office import Caller, NotAllowed
 from storage.database import Database
-from storage.folder_access import disk_faults, faults, passing
+from storage.folder_access import faults, passing
 from storage.identifiers import uuid7
 from storage.schema import UploadPartRow, UploadRow
 from storage.store import NotKept, ObjectStore, StoreUnavailable, WorkingName
@@ -298,7 +298,7 @@ class _Part:
 
 
 def _check(file: Path, checksum: Checksum) -> None:
-    with disk_faults(), file.open("rb") as opened:
+    with faults(), file.open("rb") as opened:
         if hashlib.file_digest(opened, checksum.algorithm).digest() != checksum.digest:
             raise ChecksumDiffers
 

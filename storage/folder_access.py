@@ -16,11 +16,9 @@ from storage.store import StoreUnavailable
 
 T = TypeVar("T")
 
-# What a disk says that is full, worn out, not to be written any more, or not there.
-DISK = {
-    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG, errno.ENOENT, errno.ENOTDIR, errno.EACCES,
-    errno.ESTALE,
-}  # fmt: skip
+# What a disk says that is full, worn out, or not to be written any more; and what stands where scratch is not there.
+DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG})
+AWAY = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ESTALE})
 
 
 @contextmanager
@@ -33,22 +31,22 @@ def faults() -> Iterator[None]:
 
 
 @contextmanager
-def disk_faults() -> Iterator[None]:
+def disk_faults(said: frozenset[int] = DISK) -> Iterator[None]:
     """Around work with files in scratch: what the disk cannot do is StoreUnavailable. Other OSErrors (a line that was cut,
-    a time that is over) stay what they are."""
+    a time that is over, a program that is not installed) stay what they are."""
     try:
         yield
     except OSError as why:
-        if why.errno not in DISK:
+        if why.errno not in said:
             raise
         raise StoreUnavailable(str(why)) from why
 
 
 @contextmanager
 def passing(file: Path) -> Iterator[Path]:
-    """A file in scratch, gone at the end. Its disk's faults are StoreUnavailable, also where it cannot be removed: then
-    what went wrong before is the answer, and scratch is cleared by its sweep."""
-    with disk_faults():
+    """A file in scratch, gone at the end. Its disk's faults, a folder that is away among them, are StoreUnavailable, also
+    where it cannot be removed: then what went wrong before is the answer, and scratch is cleared by its sweep."""
+    with disk_faults(DISK | AWAY):
         try:
             yield file
         finally:

@@ -3,7 +3,7 @@
 - A date is the first moment at which the algorithm proves nothing any more by itself. What was proven to exist before
   it stays proven.
 - Dates: ETSI TS 119 312 and the SOG-IS agreed mechanisms where the law of Vietnam says nothing; SHA-1 until the day
-  from which Circular 16/2019/TT-BTTTT asks for SHA-2 (`docs/decisions/algorithms.md`).
+  from which Circular 16/2019/TT-BTTTT asks for SHA-2.
 """
 
 from __future__ import annotations

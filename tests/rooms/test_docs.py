@@ -51,3 +51,10 @@ def test_what_proves_a_promise_is_there() -> None:
             assert any(one.endswith(f"/{name}") for one in paths), (page.name, name)
         for name in re.findall(r"`(test_\w+)`", page.read_text()):
             assert f"def {name}(" in written, (page.name, name)
+
+
+def test_pages_that_the_code_names_are_there() -> None:
+    for room in ("agent", "bench", "commands", "documents", "hsm", "scripts", "signing", "storage", "web"):
+        for file in (TOP / room).rglob("*.py"):
+            for page in re.findall(r"docs/[\w/-]+\.md", file.read_text()):
+                assert (TOP / page).exists(), (file.name, page)

@@ -154,7 +154,7 @@ async def go_on(request: Request, found: Found, caller: Official, rooms: House) 
         except Exception as fault:
             if problem_for(fault) is None or isinstance(fault, BadRequest):
                 raise
-            log.warning("request %s waits: %s: %s", asked.id, type(fault).__name__, fault)
+            log.warning("request %s waits: %s", asked.id, type(fault).__name__)
     return see(f"/van-ban/{found.id}/ket-qua")
 
 
