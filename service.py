@@ -26,6 +26,7 @@ from documents.document import Documents
 from documents.evidence import EvidenceBundle, EvidenceKeeper
 from documents.intake import Intake
 from documents.judging import Judging
+from documents.keys_told import take_stock
 from documents.log_keeper import LogKeeper
 from documents.office import Office
 from documents.once import Once
@@ -226,6 +227,7 @@ async def open_house(
         if demonstration is not None:
             house = await _furnished(house, demonstration, parts, stack)
         if (jobs := parts.jobs) is not None:
+            await take_stock(parts.db, parts.vault, parts.guard.best)
             # Where several hosts share a database, what is held may be a living one's.
             orphaned = alone and parts.db.kind == "sqlite"
             starting = asyncio.create_task(

@@ -31,16 +31,17 @@ from commands.showing import (
     show,
     show_done,
 )
+from documents.keys_told import key_id, making_facts
 from documents.rooms import Rooms
 from hsm import enrolment
 from hsm.enrolment import KeyWish
 from hsm.key import Holder, HolderKind, KeyDescription, Purpose
 from signing.trust.anchors import load_anchors
 from signing.verification.report import rfc3339
+from storage.schema import SERVICE
 
 CURVES = {"secp256r1": "ec-p256", "secp384r1": "ec-p384"}
 FOR_DOCUMENTS = {Purpose.SIGNING, Purpose.SEAL}
-SERVICE = UUID(int=0)
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ async def make_key(roof: Roof, typed: Making) -> int:
     async with roof.open_rooms() as rooms:
         wish = await _wish(rooms, typed)
         await _note(
-            rooms, wish.agency, "key.making", typed.name, purpose=wish.purpose.value, holder=wish.holder.id
+            rooms, wish.agency, "key.making", typed.name, **making_facts(wish.name, wish.purpose, wish.holder)
         )
         der = await enrolment.make_key(roof.settings.socket, wish)
     pem = x509.load_der_x509_csr(der).public_bytes(Encoding.PEM)
@@ -167,7 +168,7 @@ async def change_grant(roof: Roof, wanted: Grant, *, as_json: bool) -> int:
     async with roof.open_rooms() as rooms:
         user = await find_user(rooms, who)
         kind, change = ("key.granting", enrolment.grant) if granted else ("key.revoking", enrolment.revoke)
-        await _note(rooms, await _agency(rooms, name), kind, name, who=user)
+        await _note(rooms, await _agency(rooms, name), kind, name, who=str(user))
         await change(roof.settings.socket, name, user)
     said = (
         N_("%(who)s được dùng khóa %(name)s.")
@@ -205,10 +206,8 @@ async def _agency(rooms: Rooms, name: str) -> UUID:
 
 
 async def _note(rooms: Rooms, agency: UUID, kind: str, name: str, **facts: object) -> None:
-    plain: dict[str, Any] = {"key": name, "by": operator()} | {
-        one: str(value) for one, value in facts.items()
-    }
-    await rooms.trail.note(agency, kind, about=None, facts=plain)
+    plain: dict[str, Any] = {"key": name, "by": operator()} | facts
+    await rooms.trail.note(agency, kind, about=key_id(name), facts=plain)
 
 
 def _row(key: KeyDescription) -> dict[str, Any]:

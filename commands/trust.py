@@ -147,6 +147,11 @@ async def check_log(roof: Roof, checkpoints: Path | None, *, everything: bool, a
     if not seen.uses:
         said = N_("Sổ dùng khóa của thiết bị không đọc được từ đây, nên chưa đối chiếu với nó.")
         tell(words(said), style="yellow")
+    if not seen.keys:
+        said = N_(
+            "Các khóa trong thiết bị không xem được từ đây, nên chưa đối chiếu khóa và quyền dùng khóa."
+        )
+        tell(words(said), style="yellow")
     if seen.again < seen.old:
         said = N_("Đã đọc lại %(again)s trong %(old)s bản ghi của những lần trước; --all đọc lại tất cả.")
         tell(words(said, again=seen.again, old=seen.old))

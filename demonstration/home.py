@@ -29,6 +29,7 @@ from demonstration.certificates import Kind
 from demonstration.decision import NUMBER, SEAL_MM, SUBJECT, Decision, decision
 from documents.document import Disclosure, Document, NoSuchDocument, RequestState
 from documents.intake import Arrival
+from documents.keys_told import key_id, making_facts
 from documents.office import Agency, Caller, CallerKind, Person
 from documents.requests import DocumentBusy, RequestHeld
 from documents.rooms import Rooms
@@ -185,6 +186,10 @@ async def _enrol(
     rooms: Rooms, socket: Path, authority: DemonstrationAuthority, wish: KeyWish, kind: Kind | None
 ) -> None:
     if await _key(rooms, wish.name) is None:
+        facts = making_facts(wish.name, wish.purpose, wish.holder, wish.granted)
+        await rooms.trail.note(
+            wish.agency, "key.making", about=key_id(wish.name), facts=facts | {"by": BY}
+        )  # fmt: skip
         try:
             request = await enrolment.make_key(socket, wish)
         except EnrolmentRefused as refused:
@@ -194,6 +199,10 @@ async def _enrol(
             request = await enrolment.request(socket, wish.name, wish.subject)
         if kind is not None:
             certificate = authority.issue(request, kind=kind)
+            fingerprint = hashlib.sha256(certificate).hexdigest()
+            await rooms.trail.note(
+                wish.agency, "key.certifying", about=key_id(wish.name), facts={"key": wish.name, "certificate": fingerprint}
+            )  # fmt: skip
             await enrolment.install(socket, wish.name, certificate, authority.chain)
     key = await _key(rooms, wish.name)
     if key is None or (key.agency, key.holder) != (wish.agency, wish.holder):

@@ -23,6 +23,7 @@ from documents import checked
 from documents.checked import USES_AGAIN, Checked
 from documents.facts_check import used_unrecorded
 from documents.facts_look import FactsLook, batched
+from documents.keys_told import KeyFacts, keys_differing
 from hsm import key_book
 from hsm.key import KeyDescription, KeyUnavailable, KeyVault, Purpose
 from hsm.public_keys import verify
@@ -41,13 +42,14 @@ __all__ = ["Fault", "Finding", "LookedAt", "SignedCheckpoint", "Trail", "checkpo
 @dataclass(frozen=True)
 class LookedAt:
     """`outside`: how many checkpoints from outside the database it was held against; `signatures`: whether the audit
-    key's public half was at hand to judge them; `uses`: whether the token's use log was. `old`: records that earlier
-    checks found whole, `again`: how many of them were read again."""
+    key's public half was at hand to judge them; `uses`, `keys`: whether the token's use log and its keys were. `old`:
+    records that earlier checks found whole, `again`: how many of them were read again."""
 
     findings: Sequence[Finding]
     outside: int
     signatures: bool
     uses: bool
+    keys: bool
     old: int
     again: int
 
@@ -86,6 +88,7 @@ class Trail:
         judge = partial(_signed_by, keys) if keys else None
         # Before the database is read: each of these has its intent there already.
         last_use = await asyncio.to_thread(self._last_use)
+        there = await self._keys_there()
 
         def work(session: Door) -> tuple[Examined, dict[str, UUID]]:
             look = FactsLook(everything=not before.whole)
@@ -96,6 +99,7 @@ class Trail:
             if last_use is not None:
                 for uses in batched(self._uses(before.uses - USES_AGAIN, last_use)):
                     done.findings += used_unrecorded(session, uses)
+            done.findings += keys_differing(session, there or ())
             return done, look.rows_from
 
         done, rows_from = await self._db.read(WHOLE_SERVICE, work)
@@ -105,8 +109,9 @@ class Trail:
                 await asyncio.to_thread(checked.save, self._elsewhere, now)
         read_again = sum(one.end - one.begin for one in spans)
         return LookedAt(
-            done.findings, len(known), judge is not None, last_use is not None, before.records, read_again
-        )
+            done.findings, len(known), judge is not None, last_use is not None, there is not None, before.records,
+            read_again,
+        )  # fmt: skip
 
     def _known(self, before: Checked, spans: Sequence[Span]) -> list[SignedCheckpoint]:
         def wanted(place: tuple[int, int]) -> bool:
@@ -116,6 +121,18 @@ class Trail:
             return done is None or size >= done.size or read
 
         return [one for _, one in SecondPlace(self._elsewhere).read(wanted)]
+
+    async def _keys_there(self) -> Sequence[KeyFacts] | None:
+        """By the book where it may be read, else as the token process tells: that leaves out what cannot be used."""
+        try:
+            if self._token is not None:
+                return (await asyncio.to_thread(key_book.load, self._token)).keys
+        except (OSError, ValueError):
+            pass
+        try:
+            return await self._keys.descriptions()
+        except KeyUnavailable:
+            return None
 
     def _last_use(self) -> int | None:
         """None where the use log cannot be read."""

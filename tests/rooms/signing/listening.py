@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -104,7 +104,7 @@ class TimeServer(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.DatagramTransport, transport)
-        self.address = "127.0.0.1:{}".format(transport.get_extra_info("sockname")[1])
+        self.address = "{}:{}".format(*transport.get_extra_info("sockname"))
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         self.asked += 1
@@ -123,12 +123,12 @@ def _same(server: TimeServer) -> TimeServer:
 
 
 @asynccontextmanager
-async def time_servers(*servers: TimeServer) -> AsyncIterator[list[str]]:
-    """The addresses, while they listen."""
+async def time_servers(*servers: TimeServer, at: Sequence[str] = ()) -> AsyncIterator[list[str]]:
+    """The addresses, while they listen; `at`: of this host, by default its loopback."""
     loop = asyncio.get_running_loop()
     made = []
-    for one in servers:
-        transport, _ = await loop.create_datagram_endpoint(partial(_same, one), local_addr=("127.0.0.1", 0))
+    for one, host in zip(servers, at or ["127.0.0.1"] * len(servers), strict=True):
+        transport, _ = await loop.create_datagram_endpoint(partial(_same, one), local_addr=(host, 0))
         made.append(transport)
     try:
         yield [one.address for one in servers]
