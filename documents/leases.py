@@ -20,6 +20,7 @@ LEASE = timedelta(seconds=40)  # lengthened while its holder lives, so that a la
 LONGEST_LEASE = timedelta(hours=1)  # one that ends later was given by a clock that was wrong
 FIRST_REST, LONGEST_REST = timedelta(seconds=30), timedelta(hours=1)
 SET_ASIDE_AFTER, SET_ASIDE = 8, timedelta(days=1)  # failures; how long it rests then
+FIRST_OWED, OWED_SHARE = timedelta(seconds=15), 8  # rests for an eighth of the time it waits already
 DIED = "its worker died"
 # It waits for the world now: what it failed of before is over.
 WENT_WELL: Mapping[str, None] = {"failures": None, "failing": None, "rests_until": None}
@@ -39,6 +40,11 @@ def count_failure(row: SigningRequestRow, why: str, now: datetime) -> None:
     rest = min(FIRST_REST * 2 ** min(failures - 1, 10), LONGEST_REST)
     row.failures, row.failing = failures, why
     row.rests_until = now + (SET_ASIDE if failures >= SET_ASIDE_AFTER else rest)
+
+
+def owed_rest(waits: timedelta) -> timedelta:
+    """What an issuer of revocation data owes is asked for again."""
+    return min(max(waits / OWED_SHARE, FIRST_OWED), LONGEST_REST)
 
 
 def died(row: SigningRequestRow, now: datetime) -> bool:

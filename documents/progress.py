@@ -24,7 +24,7 @@ from documents.document import (
     SigningRequest,
     read_request,
 )
-from documents.leases import WENT_WELL
+from documents.leases import WENT_WELL, owed_rest
 from documents.requests import Held, Intent, TakenOver, end_request, set_document
 from signing.prepared import PreparedSignature
 from signing.profile import Level
@@ -42,7 +42,9 @@ from storage.schema import (
 
 _ROW, _BESIDE = table_of(SigningRequestRow).c, table_of(EvidenceRow).c
 _ONE: BindParameter[UUID] = bindparam("request")
-_HOLDER = select(_ROW.lease, _ROW.lease_until, _ROW.state, _ROW.key, _ROW.finished).where(_ROW.id == _ONE)
+_HOLDER = select(
+    _ROW.lease, _ROW.lease_until, _ROW.state, _ROW.key, _ROW.finished, _ROW.created_at
+).where(_ROW.id == _ONE)  # fmt: skip
 _AS_IT_STANDS, _LOCKED = Question(_HOLDER), Question(_HOLDER.with_for_update())
 _NAMED = Question(select(_BESIDE.sha256).where(_BESIDE.request == _ONE))
 EARLIER = "earlier"  # beside a Delivered: digests of what earlier workers were about to keep
@@ -176,11 +178,15 @@ class Progress:
         return replace(held, intent=intent)
 
     async def pending(self, held: Held, state: RequestState, problem: dict[str, Any]) -> SigningRequest:
-        """Waits for the world: the lease is given back, a durable job or the sweep goes on."""
+        """Waits for the world: the lease is given back, a durable job or the sweep goes on. What is owed by an issuer who
+        is away is asked for more and more rarely, each by itself."""
+        now = self._clock()
 
         def work(door: Door) -> SigningRequest:
-            self._mine(door, held)
-            return self._now(door, held, state=state.value, problem=problem, lease_until=None, **WENT_WELL)
+            row, changes = self._mine(door, held), dict[str, Any](WENT_WELL)
+            if state is RequestState.REVOCATION_PENDING:
+                changes["rests_until"] = now + owed_rest(now - row.created_at)
+            return self._now(door, held, state=state.value, problem=problem, lease_until=None, **changes)
 
         return await self._db.transact(held.agency, work)
 
@@ -308,7 +314,7 @@ class Progress:
         await self._db.transact(held.agency, work)
 
     def _mine(self, door: Door, held: Held, *, question: Question | None = None) -> Any:
-        """The row's `lease`, `lease_until`, `state`, `key` and `finished`. Raises TakenOver."""
+        """The row's `lease`, `lease_until`, `state`, `key`, `finished` and `created_at`. Raises TakenOver."""
         (row,) = door.ask(question or _LOCKED, request=held.id)
         if row.lease != held.lease or RequestState(row.state).ended:
             raise TakenOver

@@ -235,8 +235,11 @@ async def test_revocation_data_come_later(desk: Desk, level: Level) -> None:
         else:
             with pytest.raises(DocumentBusy):
                 await desk.ask(document, "moi")
-        again = await desk.sign.go_on(request)
-        assert again is not None and again.state is RequestState.REVOCATION_PENDING
+        for _ in range(2):
+            again = await desk.sign.go_on(request)
+            assert again is not None and again.state is RequestState.REVOCATION_PENDING
+            assert await desk.sign.go_on(request) is None, "it rests"
+            desk.clock.move(SOON)
     desk.clock.move(SOON)
     done = await desk.sign.go_on(request)
     assert done is not None and (done.state, done.reached) == (RequestState.DONE, level)
