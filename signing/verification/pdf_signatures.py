@@ -270,9 +270,12 @@ def _checked(one: FoundSignature, index: int, digests: Digests) -> FoundSignatur
         _check(one.cms, one.sub_filter, index, digests)
     except Broken as wrong:
         return not_holding(one, wrong)
-    content = [over(token_in(each), partial(digests.of, index)) for each in one.cms.content_timestamps]
-    over = [over_signature(token_in(each), one.cms) for each in one.cms.timestamps[:MOST_TIMESTAMPS]]
-    return replace(one, timestamps=tuple(over), content_timestamps=tuple(content[:MOST_TIMESTAMPS]))
+    content, stamps = one.cms.content_timestamps[:MOST_TIMESTAMPS], one.cms.timestamps[:MOST_TIMESTAMPS]
+    return replace(
+        one,
+        timestamps=tuple(over_signature(token_in(each), one.cms) for each in stamps),
+        content_timestamps=tuple(over(token_in(each), partial(digests.of, index)) for each in content),
+    )
 
 
 def not_holding(one: FoundSignature, wrong: Broken) -> FoundSignature:

@@ -13,8 +13,10 @@ import pytest
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.generic import NameObject as Name
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
+from pyhanko.sign.ades.api import CAdESSignedAttrSpec
 from pyhanko.sign.fields import MDPPerm
 
+from signing.verification.report import Indication
 from tests.papers import letter
 from tests.rooms.signing.verification.edits import fill, form, page, stream
 from tests.rooms.signing.verification.judging_world import Edit, World, brief, codes, kinds
@@ -296,3 +298,14 @@ def test_a_table_behind_an_end_of_line(world: World) -> None:
     section = int(re.findall(rb"startxref\s+(\d+)", update)[-1])
     moved = update[:section] + b"\n" + update[section:]
     assert brief(world.judge(moved)) == ("VALID", ["B-B"])
+
+
+def test_a_time_stamp_over_the_content_before_it_was_signed(world: World) -> None:
+    """CAdES content-time-stamp (ETSI EN 319 122-1 5.2.8): listed, passed, and no proof of when the signature was there."""
+    stamped = CAdESSignedAttrSpec(timestamp_content=True)
+    signed = world.theirs(letter(), stamped=True, cades_signed_attr_spec=stamped)
+    (signature,) = world.judge(signed).signatures
+    assert signature.indication is Indication.TOTAL_PASSED
+    assert [(one.type, one.indication) for one in signature.timestamps] == [
+        ("CONTENT", Indication.TOTAL_PASSED), ("SIGNATURE", Indication.TOTAL_PASSED)
+    ]  # fmt: skip
