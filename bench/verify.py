@@ -37,7 +37,7 @@ from signing.profile import Level
 from signing.verification import own_work
 from signing.verification.answer import answer
 from signing.verification.pdf import Question, judge
-from signing.verification.pdf_reading import read_pdf
+from signing.verification.plain_reading import read_pdf
 from signing.verification.policy import load_policy
 from signing.verification.report import TimeSource, Verdict
 from signing.workshop import Workshop

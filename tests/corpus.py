@@ -40,7 +40,7 @@ from signing.trust.anchors import Anchor, TrustSnapshot
 from signing.verification.own_work import NotAccepted, judge
 from signing.verification.pdf import Question
 from signing.verification.pdf import judge as verify
-from signing.verification.pdf_reading import read_pdf
+from signing.verification.plain_reading import read_pdf
 from signing.verification.policy import load_policy
 from signing.verification.report import Indication, TimeSource
 from tests import strangers

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pikepdf
 
 from signing.pdf.opening import NotOpened
-from signing.pdf.pages import is_array, is_dictionary, spoken
+from signing.pdf.pages import is_array, is_dictionary, is_spoken, spoken
 
 MOST_FIELDS = 200_000
 DEEPEST = 64
@@ -84,7 +84,7 @@ def _dictionaries(value: object) -> list[pikepdf.Object]:
 
 
 def _text(value: object) -> str:
-    return spoken(value) if isinstance(value, pikepdf.Object) else ""
+    return spoken(value) if is_spoken(value) else ""
 
 
 def names_in(value: object) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TypeGuard
 
 import pikepdf
 
+from signing.pdf.objects import OF_OURS, Array, Dictionary, Stream
 from signing.pdf.opening import NotOpened
 
 MOST_NODES = 2_000_000
@@ -108,12 +109,25 @@ def as_number(value: object) -> float | None:
 
 
 def is_dictionary(value: object) -> TypeGuard[pikepdf.Object]:
-    """A dictionary that is not a stream's."""
-    return isinstance(value, pikepdf.Object) and value._type_code == pikepdf.ObjectType.dictionary
+    """A dictionary that is not a stream's. Of another reader's objects (`objects.py`) as well, as all that follows."""
+    if isinstance(value, pikepdf.Object):
+        return bool(value._type_code == pikepdf.ObjectType.dictionary)
+    return type(value) is Dictionary
 
 
 def is_array(value: object) -> TypeGuard[pikepdf.Object]:
-    return isinstance(value, pikepdf.Object) and value._type_code == pikepdf.ObjectType.array
+    if isinstance(value, pikepdf.Object):
+        return bool(value._type_code == pikepdf.ObjectType.array)
+    return type(value) is Array
+
+
+def is_stream(value: object) -> TypeGuard[pikepdf.Stream]:
+    return isinstance(value, pikepdf.Stream | Stream)
+
+
+def is_spoken(value: object) -> bool:
+    """A name, a string, or something else that is no number."""
+    return isinstance(value, (pikepdf.Object, *OF_OURS))
 
 
 def spoken(value: object) -> str:

@@ -136,6 +136,12 @@ def _text_end(data: bytes, at: int) -> int:
     raise NotPlain("a string has no end", short=True)
 
 
+def text_at(data: bytes, at: int) -> tuple[bytes, int]:
+    """The content of the string whose opening bracket ends here, and the offset behind its closing one. Raises NotPlain."""
+    end = _text_end(data, at)
+    return _text(data[at : end - 1]), end
+
+
 def _text(content: bytes) -> bytes:
     return _ESCAPED.sub(_unescaped, content)
 

@@ -13,7 +13,8 @@ from signing.trust.revocation import Revocation
 from signing.verification.cades import looks_so, read_cades
 from signing.verification.pdf import Question, judge
 from signing.verification.pdf_facts import CannotRead, Facts
-from signing.verification.pdf_reading import HEAD, read_pdf
+from signing.verification.pdf_reading import HEAD
+from signing.verification.plain_reading import read_pdf
 from signing.verification.report import CADES, PDF, Finding, Report, Severity, Verdict
 from signing.workshop import Workshop, WorkshopBusy
 

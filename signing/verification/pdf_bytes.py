@@ -41,7 +41,7 @@ class Known:
 
 
 def size_of(file: BinaryIO) -> int:
-    return os.fstat(file.fileno()).st_size
+    return file.seek(0, os.SEEK_END)
 
 
 def at(file: BinaryIO, begin: int, end: int) -> bytes:

@@ -12,11 +12,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from signing.pdf.pages import is_dictionary
-from signing.verification.pdf_form import FormChanges
+from signing.verification.pdf_form import Apart, FormChanges
 from signing.verification.pdf_metadata import same_but_for_the_save
 from signing.verification.pdf_structure import explain_growth
 from signing.verification.pdf_tree import pages_of
-from signing.verification.pdf_view import Key, View, entries, key_of, members, references, same, token
+from signing.verification.pdf_view import (
+    Entries,
+    Key,
+    View,
+    entries,
+    key_of,
+    members,
+    references,
+    same,
+    token,
+)
 
 SILENT = {"/Extensions", "/Version", "/Type"}  # of the catalog: what a later version of PDF is told by
 
@@ -47,9 +57,7 @@ class _Comparison:
         self.a, self.b = older, newer
         self.found: dict[Event, None] = {}
         self.explained: set[Key] = set()
-        places = older.places.keys() | newer.places.keys()
-        moved = (key for key in places if older.places.get(key) != newer.places.get(key))
-        self.changed = {key for key in moved if older.said(key) != newer.said(key)}
+        self.changed = {key for key in newer.moved_from(older) if newer.differs_from(older, key)}
 
     def events(self) -> tuple[Event, ...]:
         a, b = self.a.pdf.trailer.get("/Root"), self.b.pdf.trailer.get("/Root")
@@ -84,7 +92,7 @@ class _Comparison:
 
     # -- the catalog
 
-    def _catalog(self, a: dict[str, object], b: dict[str, object]) -> None:
+    def _catalog(self, a: Entries, b: Entries) -> None:
         for name in a.keys() | b.keys():
             if name in SILENT or name == "/AcroForm" or token(a.get(name)) == token(b.get(name)):
                 continue
@@ -119,8 +127,11 @@ class _Comparison:
             self._page(number, node_a, newer, form)
 
     def _page(self, number: int, older: object, newer: object, form: FormChanges) -> None:
-        key, a, b = key_of(older), entries(older), entries(newer)
+        key, a = key_of(older), entries(older)
         anew = key is None or key in self.changed
+        if not anew and key_of(a.get("/Annots")) not in self.changed:
+            return
+        b = entries(newer)
         if anew:
             for name in a.keys() | b.keys():
                 if name in {"/Annots", "/Tabs"} or token(a.get(name)) == token(b.get(name)):
@@ -141,8 +152,10 @@ class _Comparison:
         root = key_of(a.pdf.trailer.get("/Root"))
         store = references(a.pdf.Root.get("/DSS"))
         told = references(a.pdf.Root.get("/Metadata")) + references(a.pdf.trailer.get("/Info"))
-        # 1. The content: all that is reached by no way that was looked at apart.
         skipped = {(root, "/DSS"), (root, "/Metadata"), (root, "/Extensions"), *apart.skipped}
+        if self._nothing_else(form, apart, skipped):
+            return
+        # 1. The content: all that is reached by no way that was looked at apart.
         content = self.a.reached([root] if root else [], skipped)
         for key in self.changed & content - self.explained:
             self._content(key)
@@ -164,6 +177,26 @@ class _Comparison:
             self.note("SECURITY_STORE")
         if self.changed & self.a.reached(told, set()) - content or self._info_replaced():
             self._metadata()
+
+    def _nothing_else(self, form: FormChanges, apart: Apart, skipped: set[tuple[Key | None, str]]) -> bool:
+        """Whether what changed, and was not explained, is reached by nobody who opens the older view but by way of its store:
+        asked from what changed upwards, which is little, and not from the top down, which is all of the file."""
+        a = self.a.pdf
+        left = self.changed - self.explained
+        above, holding = self.a.only_by(left, skipped), self.a.only_by(left, ())
+        if above is None or holding is None or form.replaced or self._info_replaced():
+            return False
+        seen = {key for keys in apart.appearances.values() for key in keys}
+        seen |= {key for _, keys in apart.annotations for key in keys}
+        told = references(a.Root.get("/Metadata")) + references(a.trailer.get("/Info"))
+        if above & {key_of(a.trailer.get("/Root")), *seen} or self.changed & self.a.reached(told):
+            return False
+        if self.a.oddly_led_to(apart.typed & self.changed, FIELD_WAYS | {"[]"}):
+            return False
+        form.tell_appearances()
+        if holding & set(references(a.Root.get("/DSS"))):
+            self.note("SECURITY_STORE")
+        return True
 
     def _info_replaced(self) -> bool:
         return token(self.a.pdf.trailer.get("/Info")) != token(self.b.pdf.trailer.get("/Info"))

@@ -13,9 +13,19 @@ from typing import Protocol
 
 import pikepdf
 
-from signing.pdf.pages import box, is_array, is_dictionary, spoken
+from signing.pdf.pages import box, is_array, is_dictionary, is_spoken, is_stream, spoken
 from signing.verification.pdf_tree import Pages
-from signing.verification.pdf_view import Key, TooMuch, View, entries, key_of, members, references, token
+from signing.verification.pdf_view import (
+    Entries,
+    Key,
+    TooMuch,
+    View,
+    entries,
+    key_of,
+    members,
+    references,
+    token,
+)
 
 MOST_FIELDS = 200_000
 DEEPEST = 64
@@ -99,7 +109,7 @@ class FormChanges:
             if fonts is None and is_dictionary(value) and is_dictionary(after.get(name)):
                 self._only_more(value, after[name], within=within, fonts=name in {"/Font", "/Encoding"})
             elif token(value) != token(after.get(name)):
-                pictures = isinstance(value, pikepdf.Stream) and isinstance(after.get(name), pikepdf.Stream)
+                pictures = is_stream(value) and is_stream(after.get(name))
                 if fonts or not pictures:
                     self._c.note("FORM_CHANGED")
                     continue
@@ -155,7 +165,7 @@ class FormChanges:
         if is_array(before.get("/Kids")) or is_array(after.get("/Kids")):
             self._list(before.get("/Kids"), after.get("/Kids"), mine, depth + 1)
 
-    def _mine(self, entries_: dict[str, object], above: _Field) -> _Field:
+    def _mine(self, entries_: Entries, above: _Field) -> _Field:
         """The field that a node belongs to: its own where it has a name, else the one above it."""
         kind = entries_.get("/FT", above.kind)
         if "/T" not in entries_ and above.name:
@@ -178,7 +188,7 @@ class FormChanges:
         else:
             mine.value_changed = True
 
-    def _differences(self, before: dict[str, object], after: dict[str, object], mine: _Field) -> None:
+    def _differences(self, before: Entries, after: Entries, mine: _Field) -> None:
         differing = {
             name
             for name in (before.keys() | after.keys()) - {"/Kids"}
@@ -190,13 +200,13 @@ class FormChanges:
         elif mine.kind == "/Sig":
             self._signature_differences(differing, after, mine)
         else:
-            if isinstance(after.get("/V"), pikepdf.Stream) or differing - VALUES - {"/AP", "/DA", "/M"}:
+            if is_stream(after.get("/V")) or differing - VALUES - {"/AP", "/DA", "/M"}:
                 self._c.note("FORM_CHANGED", field=mine.name)
             mine.value_changed |= bool(differing & VALUES)
             # Another font, where the field's own lacks a letter of what was filled in.
             mine.looks_changed |= bool(differing & {"/AP", "/DA"})
 
-    def _signature_differences(self, differing: set[str], after: dict[str, object], mine: _Field) -> None:
+    def _signature_differences(self, differing: set[str], after: Entries, mine: _Field) -> None:
         if "/V" in differing and is_dictionary(after.get("/V")):
             mine.filled = after["/V"]
         elif "/V" in differing:
@@ -319,7 +329,7 @@ class FormChanges:
 
 def _borrows(look: object, depth: int = 0) -> bool:
     """Of a look, or of one for each state (ISO 32000-2 12.5.5)."""
-    if not isinstance(look, pikepdf.Stream):
+    if not is_stream(look):
         return depth > 2 or any(_borrows(one, depth + 1) for one in entries(look).values())
     if "/Resources" in look:
         return False
@@ -338,5 +348,5 @@ def _in_order(wanted: list[bytes], there: list[bytes]) -> bool:
 
 
 def _joined(above: str, name: object) -> str:
-    mine = spoken(name) if isinstance(name, pikepdf.Object) else ""
+    mine = spoken(name) if is_spoken(name) else ""
     return ".".join(one for one in (above, mine) if one)

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pikepdf
 
+from signing.pdf.pages import is_stream
 from signing.verification.pdf_view import entries, token
 
 OF_THE_SAVE = {"/ModDate", "/Producer"}
@@ -32,7 +33,7 @@ def same_but_for_the_save(older: pikepdf.Pdf, newer: pikepdf.Pdf) -> bool:
 
 def _xmp(stream: object) -> set[tuple[str, str]] | None:
     """Every property with its value, without those of the save; None where it cannot be read."""
-    if not isinstance(stream, pikepdf.Stream):
+    if not is_stream(stream):
         return None
     packed = stream.read_raw_bytes()
     filters = stream.get("/Filter")

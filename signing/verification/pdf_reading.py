@@ -28,14 +28,14 @@ HEAD = 1024  # bytes in which `%PDF-` is looked for
 MOST_STEPS = 500
 
 
-def read_pdf(path: Path, password: str | None = None) -> Facts:
-    """Raises CannotRead; what else is raised, and memory or time that runs out, is our own limit (V8)."""
-    with path.open("rb") as file, ExitStack() as stack:
-        return _Reading(path, file, password, stack).facts()
+def read_by_qpdf(path: Path, file: BinaryIO, password: str | None) -> Facts:
+    """As `read_pdf`, of any file."""
+    with ExitStack() as stack:
+        return Reading(path, file, password, stack).facts()
 
 
 @dataclass
-class _Reading:
+class Reading:
     path: Path
     file: BinaryIO
     password: str | None
@@ -200,12 +200,15 @@ class _Reading:
                 events = tuple(dict.fromkeys((*events, *told)))
             except Differ:
                 self.doubt("HYBRID_UPDATE", revision=str(number))
-        left = pdf_bytes.loose(self.file, older.end, newer, _known(after, older.end))
+        left = self._loose(older, newer, after)
         if left == "objects":
             return (*events, Event("LOOSE_OBJECTS"))
         if left is not None:
             self.doubt("LOOSE_BYTES", revision=str(number))
         return events
+
+    def _loose(self, older: End, newer: End, after: View) -> str | None:
+        return pdf_bytes.loose(self.file, older.end, newer, _known(after, older.end))
 
     def _marks(self, events: tuple[Event, ...], older: int, newer: int) -> tuple[Event, ...]:
         """With an event more for each mark that hides something (V9)."""
@@ -276,7 +279,5 @@ def _known(view: View, begin: int) -> list[Known]:
     found = []
     for key, place in view.places.items():
         if len(place) == 1 and place[0] >= begin:
-            stream = view.pdf.get_object(*key)
-            packed = len(stream.get_raw_stream_buffer()) if isinstance(stream, pikepdf.Stream) else None
-            found.append(Known(place[0], packed))
+            found.append(Known(place[0], view.extent(key)))
     return found

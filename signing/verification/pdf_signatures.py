@@ -20,7 +20,7 @@ import pikepdf
 from signing.pdf.form import fields, names_in
 from signing.pdf.form import references as signature_references
 from signing.pdf.opening import NotOpened
-from signing.pdf.pages import is_array, is_dictionary, spoken
+from signing.pdf.pages import is_array, is_dictionary, is_spoken, spoken
 from signing.timestamping.token import NotAToken, read_token
 from signing.verification.cms_form import HASHES, TRAILING_BYTES, TST_INFO
 from signing.verification.pdf_bytes import at
@@ -160,7 +160,7 @@ def unhex(hole: bytes) -> bytes:
 
 def pdf_date(value: object) -> datetime | None:
     """ISO 32000-2 7.9.4; without a zone it is taken for UTC."""
-    found = _DATE.match(spoken(value)) if isinstance(value, pikepdf.Object) else None
+    found = _DATE.match(spoken(value)) if is_spoken(value) else None
     if found is None:
         return None
     year, month, day, hour, minute, second = (int(one or default) for one, default in zip(

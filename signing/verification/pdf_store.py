@@ -6,9 +6,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass, field
 
-import pikepdf
-
-from signing.pdf.pages import is_dictionary, spoken
+from signing.pdf.pages import is_dictionary, is_stream, spoken
 from signing.verification.pdf_view import View, entries, members
 
 LARGEST = 32 << 20  # bytes of one thing
@@ -46,7 +44,7 @@ def read_store(view: View) -> Store:
 
 
 def _unpacked(stream: object, limit: int) -> bytes:
-    if not isinstance(stream, pikepdf.Stream) or limit <= 0:
+    if not is_stream(stream) or limit <= 0:
         return b""
     packed = stream.read_raw_bytes()
     filters = stream.get("/Filter")

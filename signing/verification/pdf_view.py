@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pikepdf
 
+from signing.pdf.objects import Array, Dictionary, references_in
 from signing.pdf.pages import is_array, is_dictionary
 from signing.verification.pdf_bytes import at
 
@@ -35,6 +36,9 @@ PDF_ERRORS = (
 
 _REFERENCE = re.compile(rb"(?<![\w.+-])(\d{1,10}) (\d{1,5}) R(?![\w])")
 
+
+# What is asked of a dictionary, whichever reader gave it.
+Entries = Dictionary | dict[str, object]
 
 _HOLDERS = {pikepdf.ObjectType.dictionary, pikepdf.ObjectType.array}
 
@@ -76,9 +80,9 @@ class View:
     """An open revision. `places` tells where each object stands; the same place is the same object in every view.
     `written`: bytes of the file from an offset on, up to a count."""
 
-    pdf: pikepdf.Pdf
+    pdf: pikepdf.Pdf | Any
     end: int
-    places: dict[Key, Place]
+    places: Mapping[Key, Place]
     written: Callable[[int, int], bytes]
     _edges: dict[Key, tuple[tuple[str, Key], ...]] = field(default_factory=dict)
     _nowhere: dict[Place, frozenset[Key]] = field(default_factory=dict)
@@ -142,6 +146,29 @@ class View:
             reached.add(key)
             stack += [to for name, to in self.edges(key) if (key, name) not in skipped]
         return reached
+
+    def moved_from(self, older: View) -> set[Key]:
+        """Objects that stand elsewhere than in an older view, or only in one of the two."""
+        places = older.places.keys() | self.places.keys()
+        return {key for key in places if older.places.get(key) != self.places.get(key)}
+
+    def differs_from(self, older: View, key: Key) -> bool:
+        """Whether an object says something else than in an older view."""
+        return older.said(key) != self.said(key)
+
+    def extent(self, key: Key) -> int | None:
+        """Bytes of a stream as it stands; None of another object."""
+        found = self.pdf.get_object(*key)
+        return len(found.get_raw_stream_buffer()) if isinstance(found, pikepdf.Stream) else None
+
+    def only_by(self, keys: Collection[Key], skipped: Collection[tuple[Key | None, str]]) -> set[Key] | None:
+        """All from which one of these can be reached, but by no (object, entry) of `skipped`. None where that is not known, or
+        they are too many."""
+        return None
+
+    def oddly_led_to(self, keys: Collection[Key], ways: Collection[str]) -> bool:
+        """Whether something may lead to one of these by another entry than `ways`."""
+        return True
 
     def inherit(self, older: View) -> None:
         """What an older view knows of objects that are still the same."""
@@ -214,6 +241,8 @@ def token(value: object) -> bytes:
         if value.is_indirect:
             return b"%d %d R" % value.objgen
         return value.unparse()
+    if isinstance(value, Dictionary | Array):
+        return b"%d %d R" % value.objgen if value.objgen else repr(value.plain).encode()
     return repr(value).encode()
 
 
@@ -246,6 +275,12 @@ def same(a: object, b: object) -> bool:
 
 
 def references(value: object, *, resolved: bool = False) -> list[Key]:
+    if isinstance(value, Dictionary | Array):
+        return (
+            [value.objgen]
+            if value.objgen and not resolved
+            else [(*one,) for one in references_in(value.plain)]
+        )
     if not isinstance(value, pikepdf.Object):
         return []
     if value.is_indirect and not resolved:
@@ -258,11 +293,15 @@ def references(value: object, *, resolved: bool = False) -> list[Key]:
 
 def key_of(value: object) -> Key | None:
     """The object's number, where it is one by itself."""
+    if isinstance(value, Dictionary | Array):
+        return value.objgen
     return value.objgen if isinstance(value, pikepdf.Object) and value.is_indirect else None
 
 
-def entries(value: object) -> dict[str, object]:
+def entries(value: object) -> Entries:
     """Of a dictionary; nothing of anything else."""
+    if type(value) is Dictionary:
+        return value
     return dict(value.items()) if is_dictionary(value) else {}
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from signing.profile import Level
 from signing.verification.pdf_facts import CannotRead
-from signing.verification.pdf_reading import read_pdf
+from signing.verification.plain_reading import read_pdf
 from signing.verification.report import Coverage
 from tests.papers import letter
 from tests.rooms.signing.verification.judging_world import World, brief, codes
