@@ -6,7 +6,7 @@ Forms may be hostile: nodes met twice are passed over, and the walk ends after s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pikepdf
 
@@ -17,8 +17,7 @@ MOST_FIELDS = 200_000
 DEEPEST = 64
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A terminal field. `widget` is its place on a page: often the field itself."""
 
     name: str  # fully qualified (ISO 32000-1 12.7.3.2)
@@ -64,8 +63,8 @@ def fields(pdf: pikepdf.Pdf) -> Iterator[Field]:
         kind = node.get("/FT", kind)
         partial = _text(node.get("/T"))
         name = ".".join(part for part in (parent, partial) if part)
-        kids = _dictionaries(node.get("/Kids"))
-        if any("/T" in kid for kid in kids):
+        kids = _dictionaries(node.get("/Kids")) if "/Kids" in node else []
+        if kids and any("/T" in kid for kid in kids):
             stack += [(kid, name, kind, depth + 1) for kid in reversed(kids)]
         else:
             yield Field(name, node, kids[0] if kids else node, kind == "/Sig")

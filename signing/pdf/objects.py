@@ -62,7 +62,8 @@ class Dictionary:
         return self.objgen is not None
 
     def __contains__(self, name: str) -> bool:
-        return name in self.plain
+        """Not what leads nowhere; `keys` have that too."""
+        return self.get(name) is not None
 
     def __getitem__(self, name: str) -> Any:
         return resolved(self.plain[name], self._in)

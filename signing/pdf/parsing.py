@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from signing.pdf.objects import Name, Plain, Reference, Text
@@ -18,6 +19,7 @@ from signing.pdf.tokens import NotPlain, name_of, text_at
 DEEPEST = 64
 MOST_TOKENS = 2_000_000
 
+WHITE = b"\x00\t\n\x0c\r "
 _WHITE = rb"\x00\t\n\x0c\r "
 _END = rb"(?![^\x00\t\n\x0c\r ()<>\[\]{}/%])"  # of a token: white space, a delimiter or nothing
 _TOKEN = re.compile(
@@ -43,7 +45,12 @@ _TOKEN = re.compile(
     + _END  # 13
     + rb")"
 )
-OPENS, CLOSES, LONG_TEXT = (5, 7), (6, 8), 11  # groups of _TOKEN; the first of each is a dictionary's
+NAME, OPENS, CLOSES, LONG_TEXT = (
+    4,
+    (5, 7),
+    (6, 8),
+    11,
+)  # groups of _TOKEN; the first of each is a dictionary's
 _WORDS = {b"true": True, b"false": False, b"null": None}
 _PLAIN_NAME = re.compile(rb"[!-~]*")
 _HEAD = re.compile(rb"(\d{1,10}) (\d{1,5}) obj" + _END)
@@ -67,8 +74,10 @@ class Parsed(NamedTuple):
 def object_at(data: bytes, at: int, number: int, generation: int) -> Parsed:
     """The object that begins at this offset. Raises Odd."""
     head = _HEAD.match(data, at)
-    if head is None or (int(head[1]), int(head[2])) != (number, generation):
+    if head is None or not number or (int(head[1]), int(head[2])) != (number, generation):
         raise Odd("another object stands there")
+    if at and data[at - 1] not in WHITE:
+        raise Odd("an object that begins within another word")
     value, end = value_at(data, head.end())
     behind = _BEHIND.match(data, end)
     if behind is None:
@@ -100,16 +109,18 @@ def value_at(data: bytes, at: int) -> tuple[Plain, int]:
             raise Odd("a token that is none")
         at = found.end()
         kind = found.lastindex
-        if kind in OPENS:
+        if kind == NAME:
+            value: Any = _name(found[NAME])
+        elif kind in OPENS:
             if len(above) == DEEPEST:
                 raise Odd("too deep")
             above.append((members, in_dictionary))
             members, in_dictionary = [], kind == OPENS[0]
             continue
-        if kind in CLOSES:
+        elif kind in CLOSES:
             if not above or in_dictionary is not (kind == CLOSES[0]):
                 raise Odd("a bracket of another kind")
-            value: Any = _dictionary(members) if in_dictionary else members
+            value = _dictionary(members) if in_dictionary else members
             members, in_dictionary = above.pop()
         elif kind == LONG_TEXT:
             value, at = _text(data, at)
@@ -136,18 +147,18 @@ def _hexadecimal(found: re.Match[bytes]) -> Text:
 
 def _dictionary(members: list[Plain]) -> dict[str, Plain]:
     names, values = members[::2], members[1::2]
-    if len(names) != len(values) or any(type(one) is not Name for one in names):
+    if len(names) != len(values) or {*map(type, names)} - {Name}:
         raise Odd("a key without its value")
     found: dict[str, Plain] = dict(zip(cast("list[str]", names), values, strict=True))
     if len(found) != len(names):
         raise Odd("two entries of one name")
-    return {name: found[name] for name in sorted(found) if found[name] is not None}
+    if None in values:
+        found = {name: value for name, value in found.items() if value is not None}
+    return dict(sorted(found.items()))
 
 
-def _name(found: re.Match[bytes]) -> Name:
-    said = found[4]
-    if said.isalnum():
-        return Name("/" + said.decode())
+@lru_cache(maxsize=4096)
+def _name(said: bytes) -> Name:
     if not _PLAIN_NAME.fullmatch(said):
         raise Odd("a name beyond ASCII")
     if b"#" not in said:
@@ -158,11 +169,17 @@ def _name(found: re.Match[bytes]) -> Name:
     return Name(name)
 
 
+def _reference(number: int, generation: int) -> Reference:
+    """Objects of later generations are not read here, and some readers do not look at it."""
+    if generation:
+        raise Odd("a reference to a later generation")
+    return Reference(number, 0)
+
+
 # What a token reads as, by its group.
 _READ: dict[int | None, Callable[[re.Match[bytes]], Plain]] = {
-    2: lambda found: Reference(int(found[1]), int(found[2])),
+    2: lambda found: _reference(int(found[1]), int(found[2])),
     3: lambda found: int(found[3]),
-    4: _name,
     9: _hexadecimal,
     10: lambda found: Text(found[10]),
     12: lambda found: Decimal(found[12].decode()),

@@ -8,11 +8,12 @@ first, and gives each revision as it stood.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from signing.pdf.objects import Array, Dictionary, Plain, Reference, Stream, unpacked
-from signing.pdf.parsing import Odd, Parsed, object_at, stream_end, value_at
+from signing.pdf.parsing import WHITE, Odd, Parsed, object_at, stream_end, value_at
 from signing.pdf.sections import MOST_OBJECTS, Place, Section, section_at
 
 Key = tuple[int, int]  # object number, generation
@@ -44,20 +45,19 @@ class PlainFile:
             if len(chain) == MOST_SECTIONS or any(one.offset == previous for one in chain):
                 raise Odd("sections without end")
             chain.append(self.section(previous))
-        places: dict[int, Place] = {}
-        holders: set[int] = set()
+        told = Told({}, set(), {})
         for one in reversed(chain):
-            _overlay(places, holders, one)
-        return Revision(self, places, chain[0], holders)
+            told.overlay(one)
+        return Revision(self, told, chain[0])
 
     def next(self, older: Revision, offset: int) -> Revision:
         """The revision that follows, by one section more."""
         section = self.section(offset)
         if section.previous != older.section.offset or section.offset <= older.section.offset:
             raise Odd("a section that follows another one")
-        places, holders = dict(older.places), set(older.holders)
-        _overlay(places, holders, section)
-        return Revision(self, places, section, holders)
+        told = older.told.copy()
+        told.overlay(section)
+        return Revision(self, told, section)
 
     def parsed(self, number: int, offset: int) -> Parsed:
         known = self._parsed.get(offset)
@@ -106,54 +106,70 @@ class PlainFile:
         found = list[tuple[int, Plain]]()
         for inside, at, stop in zip(numbers[::2], begins, [*begins[1:], len(said)], strict=True):
             value, end = value_at(said, at) if at < stop else (None, -1)
-            if end > stop or end < 0 or said[end:stop].strip(b"\x00\t\n\x0c\r "):
+            if end > stop or end < 0 or said[end:stop].strip(WHITE):
                 raise Odd("an object stream whose parts run into each other")
             found.append((int(inside), value))
         return found
 
 
-def _overlay(places: dict[int, Place], holders: set[int], section: Section) -> None:
-    """What a section tells of, over what was told before; where something stands in a stream of objects, with the offset of
-    that stream. Raises Odd where a stream of objects is written anew and something in it keeps its place unsaid."""
-    anew, inside = set[int](), list[int]()
-    for number, place in section.places.items():
-        if number in holders and places.get(number) != place:
-            anew.add(number)
-        if place is None:
-            places.pop(number, None)
-            continue
-        places[number] = place
-        if len(place) == 2:
-            inside.append(number)
-    for number in inside:
-        holder, index = places[number]
-        where = places.get(holder)
-        if where is None or len(where) != 1:
-            raise Odd("an object stream that is not there")
-        places[number] = (holder, index, where[0])
-        holders.add(holder)
-    if anew and any(
-        len(place) == 3 and place[0] in anew and number not in section.places
-        for number, place in places.items()
-    ):
-        raise Odd("a stream of objects is written anew")
-    if len(places) > MOST_OBJECTS:
-        raise Odd("too many objects")
+@dataclass
+class Told:
+    """What sections add up to: where each object stands, which are streams of objects, and which are sections themselves, with
+    their offsets. Of what stands in a stream of objects the place tells the offset of that stream too."""
+
+    places: dict[int, Place]
+    holders: set[int]
+    sections: dict[int, int]
+
+    def copy(self) -> Told:
+        return Told(dict(self.places), set(self.holders), dict(self.sections))
+
+    def overlay(self, section: Section) -> None:
+        """What a section tells of, over what was told before. Raises Odd."""
+        places, holders = self.places, self.holders
+        anew, inside = set[int](), list[int]()
+        for number, place in section.places.items():
+            if number in holders and places.get(number) != place:
+                anew.add(number)
+            if place is None:
+                places.pop(number, None)
+                continue
+            places[number] = place
+            if len(place) == 2:
+                inside.append(number)
+        for number in inside:
+            holder, index = places[number]
+            where = places.get(holder)
+            if where is None or len(where) != 1:
+                raise Odd("an object stream that is not there")
+            places[number] = (holder, index, where[0])
+            holders.add(holder)
+        if anew and any(
+            len(place) == 3 and place[0] in anew and number not in section.places
+            for number, place in places.items()
+        ):
+            raise Odd("a stream of objects is written anew, and something in it keeps its place unsaid")
+        if len(places) > MOST_OBJECTS:
+            raise Odd("too many objects")
+        self._sections_are_themselves(section)
+
+    def _sections_are_themselves(self, section: Section) -> None:
+        """Some readers take a section's stream for the object of its number, whatever stands under that number."""
+        if section.number is not None:
+            self.sections[section.number] = section.offset
+        for number in self.sections.keys() & {*section.places, section.number}:
+            if self.places.get(number, (self.sections[number],)) != (self.sections[number],):
+                raise Odd("a section with the number of another object")
 
 
 class Revision:
-    """As pikepdf's Pdf: what is asked of it here. `section` is its newest, `holders` its streams of objects."""
+    """As pikepdf's Pdf: what is asked of it here. `section` is its newest."""
 
     is_encrypted = False
 
-    def __init__(
-        self,
-        file: PlainFile,
-        places: Mapping[int, Place],
-        section: Section,
-        holders: frozenset[int] | set[int],
-    ) -> None:
-        self.file, self.places, self.section, self.holders = file, places, section, holders
+    def __init__(self, file: PlainFile, told: Told, section: Section) -> None:
+        self.file, self.told, self.section = file, told, section
+        self.places: Mapping[int, Place] = told.places
         self.trailer = Dictionary(section.trailer, self)
         self._objects: dict[int, Any] = {}
 
@@ -164,22 +180,22 @@ class Revision:
     def get_object(self, number: int, generation: int) -> Any:
         if generation or number not in self.places:
             return None
-        try:
-            return self._objects[number]
-        except KeyError:
+        found = self._objects.get(number)
+        if found is None:
             found = self._objects[number] = self._wrapped(number)
-            return found
+        return found
 
     def _wrapped(self, number: int) -> Any:
-        value, key = self.plain(number), (number, 0)
+        place, key = self.places[number], (number, 0)
+        parsed = self.file.parsed(number, place[0]) if len(place) == 1 else None
+        value = parsed.value if parsed is not None else self.plain(number)
         kind = type(value)
-        if kind is Reference:
-            raise Odd("a reference to a reference")
         if kind is dict:
-            extent = self.stream_of(number)
-            if extent is not None:
+            if parsed is not None and parsed.stream is not None and (extent := self.stream_of(number)):
                 return Stream(value, self, key, (self.file.data, *extent))  # type: ignore[arg-type]
             return Dictionary(value, self, key)  # type: ignore[arg-type]
+        if kind is Reference:
+            raise Odd("a reference to a reference")
         return Array(value, self, key) if kind is list else value  # type: ignore[arg-type]
 
     def plain(self, number: int) -> Plain:

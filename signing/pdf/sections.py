@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import cast
 
 from signing.pdf.objects import Name, Plain, unpacked
-from signing.pdf.parsing import Odd, object_at, stream_end, value_at
+from signing.pdf.parsing import WHITE, Odd, object_at, stream_end, value_at
 
 MOST_OBJECTS = 100_000
 LARGEST = 32 << 20  # bytes of a cross-reference stream
@@ -28,12 +28,14 @@ _NOT_HERE = ("/XRefStm", "/Encrypt", "/AuthCode")
 
 @dataclass(frozen=True)
 class Section:
-    """`places` of what it tells of, None where that is deleted. `end`: behind its trailer or stream."""
+    """`places` of what it tells of, None where that is deleted. `end`: behind its trailer or stream. `number`: of the object that
+    it is, where it is a stream."""
 
     offset: int
     places: dict[int, Place | None]
     trailer: dict[str, Plain]
     end: int
+    number: int | None = None
 
     @property
     def previous(self) -> int | None:
@@ -45,8 +47,8 @@ class Section:
 
 def section_at(data: bytes, offset: int) -> Section:
     """Raises Odd."""
-    if not 0 < offset < len(data):
-        raise Odd("a section outside of the file")
+    if not 0 < offset < len(data) or data[offset - 1] not in WHITE:
+        raise Odd("a section outside of the file, or within a word")
     table = _TABLE.match(data, offset)
     section = _table(data, offset, table.end()) if table else _stream(data, offset)
     if any(name in section.trailer for name in _NOT_HERE):
@@ -103,7 +105,7 @@ def _stream(data: bytes, offset: int) -> Section:
     found = unpacked(packed, value.get("/Filter"), LARGEST)
     if found is None:
         raise Odd("a section packed otherwise")
-    return Section(offset, _entries(_rows(found, value), value), value, end)
+    return Section(offset, _entries(_rows(found, value), value), value, end, int(head[1]))
 
 
 def _rows(found: bytes, value: dict[str, Plain]) -> list[bytes]:

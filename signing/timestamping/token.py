@@ -71,7 +71,7 @@ def read_token(der: bytes) -> Token:
         if len(der) > MAX_TOKEN:
             raise Malformed("larger than any token")
         der = der[: Walk(der).element(0, len(der)).after]
-        data = _signed_data(der)
+        data = signed_data_in(der)
         if data.content_type != TST_INFO or data.content is None:
             raise Malformed("no TSTInfo inside")
         if data.signer is None:
@@ -119,14 +119,14 @@ def check_token(
 
 
 @lru_cache(maxsize=64)
-def _signed_data(der: bytes) -> SignedData:
-    """A token is read when it comes and once more when it is checked."""
+def signed_data_in(der: bytes) -> SignedData:
+    """A token is read when it comes and once more when it is checked. Raises NotSignedData."""
     return read_signed_data(der)
 
 
 def _check_signature(token: Token) -> None:
     try:
-        data = _signed_data(token.der)
+        data = signed_data_in(token.der)
     except NotSignedData as wrong:
         raise TokenRefused("it is no signed data") from wrong
     content = data.content or b""

@@ -55,6 +55,7 @@ class Revocation:
         self, fetcher: Fetcher | None, cache: RevocationCache | None = None, *, clock: Callable[[], datetime]
     ) -> None:  # fmt: skip
         self._fetcher, self._clock = fetcher, clock
+        self._knows_nobody = fetcher is None and cache is None
         self._cache = cache or MemoryCache()
         self._lists = Lists()
         self._failed: OrderedDict[bytes, datetime] = OrderedDict()
@@ -73,8 +74,8 @@ class Revocation:
         moment = Moment(at, self._clock(), max_age)
         certificates = [read(one) for one in path]
         pairs = list(pairwise(certificates))
-        if len(pairs) == 1:  # the usual path; a task of its own costs more than a remembered answer
-            found = [await self._answered(*pairs[0], moment, supplied)]
+        if len(pairs) == 1 or self._knows_nobody:  # a task of its own costs more than an answer that is there
+            found = [await self._answered(*pair, moment, supplied) for pair in pairs]
         else:
             found = await asyncio.gather(*(self._answered(*pair, moment, supplied) for pair in pairs))
         return gathered(path, moment, certificates, found)
@@ -89,7 +90,9 @@ class Revocation:
             issued = counts.answer.this_update
             if counts.answer.status is Status.REVOKED or (counts.known and issued and issued >= moment.at):
                 return counts
-        for ask in (self._ocsp, self._crl):
+        if self._knows_nobody and (one.ocsp_addresses or one.crl_addresses):
+            best = unknown(Why.NOT_REACHED)
+        for ask in () if self._knows_nobody else (self._ocsp, self._crl):
             counts = _counts(await ask(one, issuer), one, moment)
             if counts.known:
                 return counts

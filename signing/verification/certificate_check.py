@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -52,6 +52,8 @@ class Sources:
     beside: Supplied
     certificates: tuple[bytes, ...]  # that may help to find a path
     latest: datetime
+    # Of one file: signatures by one certificate at one time ask the same.
+    revocation_known: dict[tuple[StandingPath, At], tuple[Outcome, bool]] = field(default_factory=dict)
 
     @property
     def everything(self) -> Supplied:
@@ -113,6 +115,13 @@ def no_path(none: NoPath, certificate: bytes, at: At) -> Outcome:
 
 async def check_revocation(path: StandingPath, at: At, sources: Sources) -> tuple[Outcome, bool]:
     """And whether what came with the file was enough."""
+    known = sources.revocation_known.get((path, at))
+    if known is None:
+        known = sources.revocation_known[path, at] = await _check_revocation(path, at, sources)
+    return known
+
+
+async def _check_revocation(path: StandingPath, at: At, sources: Sources) -> tuple[Outcome, bool]:
     max_age = sources.policy.max_age
     alone = await sources.offline.check(path, at=at.time, supplied=sources.embedded, max_age=max_age)
     enough = alone.status is Status.GOOD

@@ -69,7 +69,7 @@ class Reading:
         walk = self.walk
         # 1. ContentInfo, and nothing behind it.
         outer = walk.element(0, len(walk.data))
-        self.note(TRAILING_BYTES, when=any(walk.data[outer.after :]))
+        self.note(TRAILING_BYTES, when=bool(walk.data[outer.after :].strip(b"\0")))
         type_, wrapped = walk.inside(outer, OID, 0xA0)
         if outer.tag != SEQUENCE or walk.oid(type_) != SIGNED_DATA:
             raise Malformed("another content than SignedData")

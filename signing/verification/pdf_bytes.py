@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 CHUNK = 4 << 20
+NEAR_THE_END = 2048  # bytes, looked at first
 MOST_REVISIONS = 2000
 BIG_PIECE = 16 << 20  # bytes of one object that are looked through
 _END = re.compile(rb"startxref\s{1,8}(\d{1,20})\s{1,8}%%EOF")
@@ -66,9 +67,9 @@ def ends(file: BinaryIO, begin: int, size: int) -> Iterator[End]:
 
 def last_end(file: BinaryIO, size: int) -> End | None:
     """The newest end, searched from behind."""
-    stop = size
+    stop, look = size, NEAR_THE_END
     while stop > 0:
-        begin = max(0, stop - CHUNK)
+        begin, look = max(0, stop - look), CHUNK
         found = list(_END.finditer(at(file, begin, min(size, stop + 64))))
         if found:
             return End(_with_line_end(file, begin + found[-1].end(), size), int(found[-1][1]))

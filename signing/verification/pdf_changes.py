@@ -142,7 +142,7 @@ class _Comparison:
         listed_a, listed_b = a.get("/Annots"), b.get("/Annots")
         if anew or key_of(listed_a) in self.changed:
             self.explain(listed_a)
-            form.annotations(number, members(listed_a), members(listed_b))
+            form.annotations(number, members(listed_a, led=False), members(listed_b, led=False))
 
     # -- everything else
 

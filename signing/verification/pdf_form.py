@@ -18,6 +18,7 @@ from signing.verification.pdf_tree import Pages
 from signing.verification.pdf_view import (
     Entries,
     Key,
+    KnownField,
     TooMuch,
     View,
     entries,
@@ -38,6 +39,7 @@ class Comparison(Protocol):
     a: View
     b: View
     changed: set[Key]
+    explained: set[Key]
     pages_a: Pages
     pages_b: Pages
 
@@ -121,7 +123,7 @@ class FormChanges:
     def _list(self, a: object, b: object, above: _Field, depth: int) -> None:
         self._c.explain(a)
         self._typed.update(key for key in (key_of(a),) if key)
-        old, new = members(a), members(b)
+        old, new = members(a, led=False), members(b, led=False)
         wanted = [token(one) for one in old]
         there = {token(one): one for one in new}
         if not _in_order(wanted, [token(one) for one in new]):
@@ -132,18 +134,25 @@ class FormChanges:
         known = set(wanted)
         for said, one in there.items():
             if said not in known:
-                self._new_field(one, above, depth)
+                self._new_field(self._c.b.led(one), above, depth)
 
     def _gone(self, old: list[object], there: dict[bytes, object], above: _Field) -> None:
         signed = above.sealed or any(
-            token(one) not in there and is_dictionary(entries(one).get("/V")) for one in old
+            token(one) not in there and is_dictionary(entries(self._c.a.led(one)).get("/V")) for one in old
         )
         self._c.note("SIGNATURE_CHANGED" if signed else "FORM_CHANGED")
 
     def _field(self, a: object, b: object, above: _Field, depth: int) -> None:
         key = key_of(a)
         self._count(depth)
-        if not is_dictionary(a) or (key is not None and key in self._seen):
+        if key is not None and key in self._seen:
+            return
+        known = self._known(key)
+        if known is not None and key is not None:
+            self._as_it_was(key, known, b, above)
+            return
+        a, b = self._c.a.led(a), self._c.b.led(b)
+        if not is_dictionary(a):
             return
         if key is not None:
             self._seen.add(key)
@@ -151,40 +160,70 @@ class FormChanges:
         before = entries(a)
         # What stands where it stood says what it said; its kids are looked at in both views all the same.
         as_it_was = key is not None and key not in self._c.changed and not is_array(before.get("/Kids"))
-        after = before if as_it_was else entries(b)
+        if as_it_was and key is not None:
+            self._as_it_was(key, self._learn(key, before), b, above)
+            return
+        after = entries(b)
         mine = self._mine(before, above)
         mine.widgets.append(b)
         mine.appearance += references(before.get("/AP"))
         self._skipped.add((key, "/AP"))
         if mine.kind != "/Sig":
             self._skipped.add((key, "/V"))
-        self._value_in_place(before.get("/V"), mine)
+        self._value_in_place(key_of(before.get("/V")), mine)
         if key is None or key in self._c.changed:
             self._c.explain(a)
             self._differences(before, after, mine)
         if is_array(before.get("/Kids")) or is_array(after.get("/Kids")):
             self._list(before.get("/Kids"), after.get("/Kids"), mine, depth + 1)
 
-    def _mine(self, entries_: Entries, above: _Field) -> _Field:
+    # -- fields that say what they said
+
+    def _known(self, key: Key | None) -> KnownField | None:
+        """Where an earlier comparison has read it, and neither it nor its value is written anew."""
+        found = self._c.a.known_fields.get(key) if key is not None else None
+        return found if found is not None and not {key, found.value} & self._c.changed else None
+
+    def _learn(self, key: Key, said: Entries) -> KnownField:
+        known, by_itself = KnownField.read(said)
+        if by_itself:
+            self._c.a.known_fields[key] = known
+        return known
+
+    def _as_it_was(self, key: Key, known: KnownField, b: object, above: _Field) -> None:
+        self._seen.add(key)
+        self._typed.add(key)
+        kind = known.kind if known.kind is not None else above.kind
+        mine = self._belongs(known.name, kind, above, filled=known.filled)
+        if mine is above:
+            mine.widgets.append(self._c.b.led(b))
+        mine.appearance += known.looks
+        self._skipped.add((key, "/AP"))
+        if mine.kind != "/Sig":
+            self._skipped.add((key, "/V"))
+        self._value_in_place(known.value, mine)
+
+    def _mine(self, said: Entries, above: _Field) -> _Field:
         """The field that a node belongs to: its own where it has a name, else the one above it."""
-        kind = entries_.get("/FT", above.kind)
-        if "/T" not in entries_ and above.name:
+        name = _spoken(said.get("/T")) if "/T" in said else None
+        return self._belongs(name, said.get("/FT", above.kind), above, filled=is_dictionary(said.get("/V")))
+
+    def _belongs(self, partial: str | None, kind: object, above: _Field, *, filled: bool) -> _Field:
+        if partial is None and above.name:
             return above
-        name = _joined(above.name, entries_.get("/T"))
-        sealed = above.sealed or (kind == "/Sig" and is_dictionary(entries_.get("/V")))
-        mine = _Field(name, kind, sealed)
+        name = ".".join(one for one in (above.name, partial) if one)
+        mine = _Field(name, kind, above.sealed or (kind == "/Sig" and filled))
         while name in self._fields:  # names may stand twice; each is a field of its own here
             name += "\0"
         self._fields[name] = mine
         return mine
 
-    def _value_in_place(self, value: object, mine: _Field) -> None:
-        key = key_of(value)
+    def _value_in_place(self, key: Key | None, mine: _Field) -> None:
         if key is None or key not in self._c.changed:
             return
         if mine.kind == "/Sig":
             self._c.note("SIGNATURE_CHANGED", field=mine.name)
-            self._c.explain(value)
+            self._c.explained.add(key)
         else:
             mine.value_changed = True
 
@@ -249,15 +288,17 @@ class FormChanges:
     # -- annotations of a page
 
     def annotations(self, page: int, a: list[object], b: list[object]) -> None:
-        known = [token(one) for one in a]
-        if not _in_order(known, [token(one) for one in b]):
-            there = {token(one) for one in b}
-            gone = [one for one, said in zip(a, known, strict=True) if said not in there]
+        """Members may be references still."""
+        known, there = [token(one) for one in a], [token(one) for one in b]
+        if not _in_order(known, there):
+            left = set(there)
+            gone = [one for one, said in zip(a, known, strict=True) if said not in left]
             fields = any(key_of(one) in self._typed for one in gone)
             self._c.note("FORM_CHANGED" if fields else "ANNOTATION", page)
-        for one in b:
-            if token(one) not in known and key_of(one) not in self._new:
-                widget = entries(one).get("/Subtype") == "/Widget"
+        before = set(known)
+        for one, said in zip(b, there, strict=True):
+            if said not in before and key_of(one) not in self._new:
+                widget = entries(self._c.b.led(one)).get("/Subtype") == "/Widget"
                 self._c.note("FORM_CHANGED" if widget else "ANNOTATION", page)
 
     # -- for the comparison of all else
@@ -273,7 +314,7 @@ class FormChanges:
             held = key_of(annotations)
             if held is not None:
                 self._typed.add(held)
-            keys = [one for each in members(annotations) for one in references(each)]
+            keys = [one for each in members(annotations, led=False) for one in references(each)]
             listed.append((number, [one for one in keys if one not in self._typed]))
         looks = {name: one.appearance for name, one in self._fields.items() if one.appearance}
         return Apart(self._typed, self._skipped, listed, looks)
@@ -348,5 +389,8 @@ def _in_order(wanted: list[bytes], there: list[bytes]) -> bool:
 
 
 def _joined(above: str, name: object) -> str:
-    mine = spoken(name) if is_spoken(name) else ""
-    return ".".join(one for one in (above, mine) if one)
+    return ".".join(one for one in (above, _spoken(name)) if one)
+
+
+def _spoken(name: object) -> str:
+    return spoken(name) if is_spoken(name) else ""

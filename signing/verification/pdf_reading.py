@@ -21,7 +21,7 @@ from signing.verification.pdf_hybrid import Differ, TwoWays
 from signing.verification.pdf_marks import Seen, look
 from signing.verification.pdf_signatures import has_store, judge_bytes, permissions, signatures
 from signing.verification.pdf_store import read_store
-from signing.verification.pdf_view import PDF_ERRORS, TooMuch, View, open_view, written_in
+from signing.verification.pdf_view import PDF_ERRORS, Place, TooMuch, View, open_view, written_in
 from signing.verification.report import Coverage, Finding, Severity
 
 HEAD = 1024  # bytes in which `%PDF-` is looked for
@@ -43,6 +43,7 @@ class Reading:
     doubts: dict[str, Finding] = field(default_factory=dict)
     views: dict[int, View] = field(default_factory=dict)
     remarks: list[Finding] = field(default_factory=list)
+    sound: set[Place] = field(default_factory=set)
     _first: Chain | None = None
     prepared: dict[str, int] = field(default_factory=dict)  # fields that came empty, and the end before them
 
@@ -129,7 +130,8 @@ class Reading:
     def _view(self, end: int) -> View:
         known = self.views.get(end)
         if known is None:
-            known = open_view(self.path, self.file, end, self.password, whole=end == self.size)
+            whole = end == self.size
+            known = open_view(self.path, self.file, end, self.password, whole=whole, sound=self.sound)
             self.stack.enter_context(closing(known.pdf))
             self.views[end] = known
             _ = known.pdf.Root.get("/Pages")

@@ -96,7 +96,9 @@ def _holders(view: View) -> tuple[list[_Holder], list[Finding]]:
 
 
 def _legible(name: str) -> str:
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)[:300]
+    if not name.isprintable():
+        name = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+    return name[:300]
 
 
 @dataclass

@@ -11,15 +11,16 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import pikepdf
 
-from signing.pdf.objects import Array, Dictionary, references_in
-from signing.pdf.pages import is_array, is_dictionary
+from signing.pdf.objects import Array, Dictionary, Reference, references_in, resolved
+from signing.pdf.pages import is_array, is_dictionary, is_spoken, spoken
 from signing.verification.pdf_bytes import at
 
 Key = tuple[int, int]  # object number, generation
@@ -75,6 +76,35 @@ class Upto(io.RawIOBase):
         return len(read)
 
 
+class KnownField(NamedTuple):
+    """What a field without kids says. `value`: where its value is an object by itself; `filled`: it is a dictionary."""
+
+    kind: object  # /FT
+    name: str | None
+    value: Key | None
+    filled: bool
+    looks: list[Key]
+
+    @staticmethod
+    def read(said: Entries) -> tuple[KnownField, bool]:
+        """And whether all of it stands in the field itself or in its value, so that it is known when it changes."""
+        value, name = said.get("/V"), said.get("/T")
+        known = KnownField(
+            said.get("/FT"), (spoken(name) if is_spoken(name) else "") if "/T" in said else None, key_of(value),
+            is_dictionary(value), references(said.get("/AP")),
+        )  # fmt: skip
+        there = said.keys()
+        led = all(said.get(one) is not None for one in ("/V", "/AP") if one in there)
+        return known, led and "/Kids" not in there and not _elsewhere(said, "/T", "/FT")
+
+
+def _elsewhere(said: Entries, *names: str) -> bool:
+    """Whether one of these entries stands in another object."""
+    if isinstance(said, Dictionary):
+        return any(type(said.plain.get(name)) is Reference for name in names)
+    return any(isinstance(one := said.get(name), pikepdf.Object) and one.is_indirect for name in names)
+
+
 @dataclass
 class View:
     """An open revision. `places` tells where each object stands; the same place is the same object in every view.
@@ -84,6 +114,7 @@ class View:
     end: int
     places: Mapping[Key, Place]
     written: Callable[[int, int], bytes]
+    known_fields: dict[Key, KnownField] = field(default_factory=dict)
     _edges: dict[Key, tuple[tuple[str, Key], ...]] = field(default_factory=dict)
     _nowhere: dict[Place, frozenset[Key]] = field(default_factory=dict)
 
@@ -96,6 +127,10 @@ class View:
             packed = hashlib.sha256(found.read_raw_bytes()).digest()
             return found.stream_dict.unparse(resolved=True) + b" stream " + packed
         return found.unparse(resolved=True)
+
+    def led(self, value: object) -> object:
+        """What a member that was left as a reference leads to."""
+        return resolved(value, self.pdf) if type(value) in {Reference, dict, list} else value  # type: ignore[arg-type]
 
     def edges(self, key: Key) -> tuple[tuple[str, Key], ...]:
         """(entry, object referred to) of an object; strings that look like references count as such. Entry `?`: the
@@ -131,9 +166,11 @@ class View:
             found = found.stream_dict
         if is_dictionary(found):
             for name, value in found.items():
-                yield from ((name, one) for one in references(value))
+                # A number, truth or null that stands by itself comes without its reference.
+                held = value if isinstance(value, pikepdf.Object) else found.get_raw(name)
+                yield from ((name, one) for one in references(held))
         else:
-            yield from (("[]", one) for one in references(found, resolved=True))
+            yield from (("[]", one) for one in references(found, inside=True))
 
     def reached(self, start: Iterable[Key], skipped: Collection[tuple[Key | None, str]] = ()) -> set[Key]:
         """All that these lead to, also where that is not there; by no (object, entry) of `skipped`."""
@@ -176,23 +213,43 @@ class View:
             if self.places.get(key) == older.places.get(key) is not None:
                 self._edges[key] = known
         self._nowhere |= older._nowhere
+        for key, field_ in older.known_fields.items():
+            if all(
+                one is None or self.places.get(one) == older.places.get(one) for one in (key, field_.value)
+            ):
+                self.known_fields[key] = field_
 
 
-def open_view(file: Path, opened: BinaryIO, end: int, password: str | None, *, whole: bool) -> View:
-    """Raises pikepdf's errors where it cannot be read as it stands, and TooMuch."""
+def open_view(
+    file: Path, opened: BinaryIO, end: int, password: str | None, *, whole: bool, sound: set[Place]
+) -> View:
+    """`sound`: places of objects that other views of this file have read, and of those that this one reads. Raises pikepdf's
+    errors where it cannot be read as it stands, and TooMuch."""
     source: Path | BinaryIO = file
     if not whole:
         small = end <= HELD_WHOLE
         source = io.BytesIO(at(opened, 0, end)) if small else io.BufferedReader(Upto(opened, end), 1 << 16)
     pdf = _opened(source, password, pikepdf.AccessMode.stream if whole else pikepdf.AccessMode.default)
-    return View(pdf, end, _places(pdf), written_in(opened, end))
+    return View(pdf, end, _settled(pdf, sound), written_in(opened, end))
 
 
 def open_bytes(content: bytes, password: str | None) -> View:
     """As `open_view`, of bytes in memory."""
     held = io.BytesIO(content)
     pdf = _opened(held, password, pikepdf.AccessMode.default)
-    return View(pdf, len(content), _places(pdf), written_in(held, len(content)))
+    return View(pdf, len(content), _settled(pdf, set()), written_in(held, len(content)))
+
+
+def _settled(pdf: pikepdf.Pdf, sound: set[Place]) -> dict[Key, Place]:
+    """Where each object stands. Each was asked for once, since qpdf (12.4) crashes where it spells out an object that refers to
+    one that it has not read yet and cannot read."""
+    places = _places(pdf)
+    for key, place in places.items():
+        if place not in sound:
+            with suppress(*PDF_ERRORS):
+                if pdf.get_object(*key) is not None:
+                    sound.add(place)
+    return places
 
 
 def _opened(source: Path | BinaryIO, password: str | None, mode: pikepdf.AccessMode) -> pikepdf.Pdf:
@@ -243,6 +300,8 @@ def token(value: object) -> bytes:
         return value.unparse()
     if isinstance(value, Dictionary | Array):
         return b"%d %d R" % value.objgen if value.objgen else repr(value.plain).encode()
+    if type(value) is Reference:
+        return b"%d %d R" % value
     return repr(value).encode()
 
 
@@ -274,20 +333,20 @@ def same(a: object, b: object) -> bool:
     return equal(a, b, 0)
 
 
-def references(value: object, *, resolved: bool = False) -> list[Key]:
+def references(value: object, *, inside: bool = False) -> list[Key]:
     if isinstance(value, Dictionary | Array):
         return (
-            [value.objgen]
-            if value.objgen and not resolved
-            else [(*one,) for one in references_in(value.plain)]
+            [value.objgen] if value.objgen and not inside else [(*one,) for one in references_in(value.plain)]
         )
+    if type(value) is Reference:
+        return [(*value,)]
     if not isinstance(value, pikepdf.Object):
         return []
-    if value.is_indirect and not resolved:
+    if value.is_indirect and not inside:
         return [value.objgen]
     if value._type_code not in _HOLDERS:
         return []
-    said = value.unparse(resolved=resolved)
+    said = value.unparse(resolved=inside)
     return [(int(number), int(generation)) for number, generation in _REFERENCE.findall(said)]
 
 
@@ -295,6 +354,8 @@ def key_of(value: object) -> Key | None:
     """The object's number, where it is one by itself."""
     if isinstance(value, Dictionary | Array):
         return value.objgen
+    if type(value) is Reference:
+        return (*value,)
     return value.objgen if isinstance(value, pikepdf.Object) and value.is_indirect else None
 
 
@@ -305,9 +366,11 @@ def entries(value: object) -> Entries:
     return dict(value.items()) if is_dictionary(value) else {}
 
 
-def members(value: object) -> list[object]:
-    """Of an array; nothing of anything else."""
+def members(value: object, *, led: bool = True) -> list[object]:
+    """Of an array; nothing of anything else. Not `led`: those that are references may be left as such."""
     found: list[object] = []
+    if not led and type(value) is Array:
+        return [*value.plain]
     if is_array(value):
         found += list(value)
     return found

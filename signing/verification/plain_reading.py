@@ -1,8 +1,8 @@
 """Reads a PDF that is plain by our own reader: this file says what stands in it where nothing is odd, and nothing otherwise.
 
 - What is signed again and again by programs that write as they should is read here, at a fraction of the cost. One thing that is
-  odd, one doubt, one change that is more than a signature with what belongs to it: then qpdf reads the file, and says what
-  it says.
+  odd, one doubt, one change that is more than a signature with what belongs to it: then qpdf reads the file, and what it says
+  is believed as far as it saw no less.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import io
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from signing.pdf.opening import NotOpened
-from signing.pdf.pages import is_dictionary
-from signing.pdf.parsing import Odd
+from signing.pdf.pages import is_array, is_dictionary
+from signing.pdf.parsing import WHITE, Odd
 from signing.pdf.revisions import PlainFile, Revision
 from signing.verification import pdf_bytes
 from signing.verification.pdf_bytes import End
@@ -25,41 +25,60 @@ from signing.verification.pdf_facts import CannotRead, Facts, FoundSignature
 from signing.verification.pdf_reading import Reading, read_by_qpdf
 from signing.verification.pdf_view import PDF_ERRORS, TooMuch, View
 from signing.verification.plain_view import PlainView, Ways
+from signing.verification.report import Finding, Severity
 
 LARGEST = 32 << 20  # bytes of a file that is held as a whole
 USUAL = {"SIGNATURE", "SIGNATURE_FIELD", "DOCUMENT_TIMESTAMP", "SECURITY_STORE"}
-_WHITE = b"\x00\t\n\x0c\r "
 _EOF = re.compile(rb"[\x00\t\n\x0c\r ]*startxref[\r\n ]+\d+[\r\n ]+%%EOF[\r\n ]*")
 
 
 def read_pdf(path: Path, password: str | None = None) -> Facts:
     """Raises CannotRead; what else is raised, and memory or time that runs out, is our own limit (V8)."""
     with path.open("rb") as file:
-        facts = read_plain(path, file) if password is None else None
-        return facts if facts is not None else read_by_qpdf(path, file, password)
+        mine = all_that_is_plain(path, file) if password is None else None
+        if mine is not None and is_usual(mine):
+            return mine
+        other = read_by_qpdf(path, file, password)
+    return _in_doubt(other) if mine is not None and differ(mine, other) else other
 
 
-def read_plain(path: Path, file: BinaryIO) -> Facts | None:
-    """None: another reader is to be asked. Raises OSError."""
+def all_that_is_plain(path: Path, file: BinaryIO) -> Facts | None:
+    """Also what is not usual, as far as nothing was odd."""
     if pdf_bytes.size_of(file) > LARGEST:
         return None
     data = pdf_bytes.at(file, 0, LARGEST)
     try:
         with ExitStack() as stack:
             reading = _PlainReading(path, io.BytesIO(data), None, stack, plain=PlainFile(data))
-            facts = reading.facts()
+            return reading.facts()
     except (*PDF_ERRORS, Odd, CannotRead, NotOpened, TooMuch):
         return None
-    return facts if _is_usual(facts) else None
 
 
-def _is_usual(facts: Facts) -> bool:
+def is_usual(facts: Facts) -> bool:
     found = [event for step in facts.steps for event in step.events]
     return bool(facts.signatures) and not (
         facts.doubts
         or any(one.fault is not None or one.unjudged is not None for one in facts.signatures)
         or any(one.kind not in USUAL for one in found)
     )
+
+
+def differ(mine: Facts, other: Facts) -> bool:
+    """Whether our own reader, where nothing was odd to it, saw more than qpdf did: another signature, or another change."""
+    if mine.doubts or not mine.signatures:
+        return False
+    stated = [(one.field, one.end, one.fault is None) for one in mine.signatures]
+    if stated != [(one.field, one.end, one.fault is None) for one in other.signatures]:
+        return True
+    seen = {step.end: {*step.events} for step in other.steps}
+    return any({*step.events} - seen.get(step.end, set()) for step in mine.steps)
+
+
+def _in_doubt(facts: Facts) -> Facts:
+    if any(one.code == "READ_DIFFERENTLY" for one in facts.doubts):
+        return facts
+    return replace(facts, doubts=(*facts.doubts, Finding("READ_DIFFERENTLY", Severity.ERROR)))
 
 
 @dataclass
@@ -84,7 +103,8 @@ class _PlainReading(Reading):
 
     def _opened(self, revision: Revision, end: int) -> PlainView:
         top = revision.trailer.get("/Root")
-        if not is_dictionary(top) or not top.is_indirect or not is_dictionary(top.get("/Pages")):
+        pages = top.get("/Pages") if is_dictionary(top) and top.is_indirect else None
+        if not is_dictionary(pages) or not is_array(pages.get("/Kids")):
             raise Odd("no catalog, or no pages")
         return PlainView(revision, end, self.ways)
 
@@ -108,7 +128,7 @@ class _PlainReading(Reading):
             parts.append((place[0], revision.end_of(number)))
         at = older.end
         for begin, end in sorted([*parts, (section.offset, section.end)]):
-            if begin < at or self.plain.data[at:begin].strip(_WHITE):
+            if begin < at or self.plain.data[at:begin].strip(WHITE):
                 raise Odd("something between the parts of an update")
             at = end
         if _EOF.fullmatch(self.plain.data, at, newer.end) is None:

@@ -21,6 +21,7 @@ class Ways:
     """Who refers to an object, by which entry, in one or another of the revisions covered so far; `?`: it was not there yet."""
 
     _to: defaultdict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    said: dict[tuple[int, Place], bytes] = field(default_factory=dict)  # of objects that were compared
     _covered: set[int] = field(default_factory=set)  # offsets of sections
 
     def to(self, number: int) -> list[tuple[int, str]]:
@@ -82,16 +83,19 @@ class PlainView(View):
         return self.revision.file
 
     def said(self, key: Key) -> bytes:
-        if key[1]:
+        place = self.places.get(key)
+        if place is None:
             return b"None"
-        said = repr(self.revision.plain(key[0])).encode()
-        extent = self.revision.stream_of(key[0])
-        if extent is None:
-            return said
-        begin, length = extent
-        return (
-            said + b" stream " + hashlib.sha256(memoryview(self.file.data)[begin : begin + length]).digest()
-        )
+        known = self.ways.said.get((key[0], place))
+        if known is None:
+            known = repr(self.revision.plain(key[0])).encode()
+            extent = self.revision.stream_of(key[0])
+            if extent is not None:
+                begin, length = extent
+                packed = memoryview(self.file.data)[begin : begin + length]
+                known += b" stream " + hashlib.sha256(packed).digest()
+            self.ways.said[key[0], place] = known
+        return known
 
     def differs_from(self, older: View, key: Key) -> bool:
         if key not in older.places:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from signing.timestamping.token import Token, TokenRefused, check_token
+from signing.timestamping.token import Token, TokenRefused, check_token, signed_data_in
 from signing.trust.path import NoPath, StandingPath
+from signing.trust.revocation import NOTHING
 from signing.trust.status import Status
 from signing.verification.certificate_check import (
     At,
@@ -27,7 +28,7 @@ from signing.verification.cms_form import Broken
 from signing.verification.outcome import UNJUDGED, Outcome, failed, together, undecided
 from signing.verification.pdf_facts import FoundSignature, FoundToken
 from signing.verification.report import Finding, Indication, Severity, SubIndication, TimestampReport
-from signing.verification.signed_data import NotSignedData, read_signed_data
+from signing.verification.signed_data import NotSignedData
 
 Sub = SubIndication
 AHEAD = timedelta(minutes=5)  # one authority's clock may run so far before another's
@@ -134,6 +135,8 @@ async def judge_token(found: FoundToken, kind: str, at: At, now: datetime, sourc
 
 async def _has_material(path: StandingPath, token: Token, sources: Sources) -> bool:
     """Whether what came with the file speaks of the authority at the time of the token: that is what makes B-LT."""
+    if sources.embedded == NOTHING:
+        return False
     max_age = sources.policy.max_age
     known = await sources.offline.check(path, at=token.time, supplied=sources.embedded, max_age=max_age)
     return known.status is Status.GOOD
@@ -161,7 +164,7 @@ def _as_doubt(outcome: Outcome) -> Outcome:
 
 def _strength(token: Token, path: tuple[bytes, ...], at: At, now: datetime, sources: Sources) -> Outcome:
     try:
-        data = read_signed_data(token.der)
+        data = signed_data_in(token.der)
     except NotSignedData as wrong:
         return failed(Sub.FORMAT_FAILURE, "FORM_BROKEN", why=str(wrong)[:200])
     return check_strength(data.scheme, (token.hash_name, data.digest_name), path, at, now, sources.policy)

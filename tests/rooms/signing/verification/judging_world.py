@@ -8,6 +8,7 @@ import asyncio
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -40,6 +41,8 @@ from signing.trust.revocation import Revocation
 from signing.verification import replay
 from signing.verification.answer import answer, read
 from signing.verification.pdf import Question
+from signing.verification.pdf_reading import read_by_qpdf
+from signing.verification.plain_reading import all_that_is_plain
 from signing.verification.policy import load_policy
 from signing.verification.report import Report, SignatureReport, TimeSource
 from signing.wishes import Signer, Wish
@@ -49,6 +52,20 @@ from tests.steering import SteerableClock
 
 ROOM = 8192
 Edit = Callable[[IncrementalPdfFileWriter], None]
+
+
+def readers_agree(file: Path) -> bool:
+    """Whether our own reader says anything of it. Raises AssertionError where qpdf says something else; what qpdf leaves out of
+    an object (an entry that leads nowhere) may be a change more here."""
+    with file.open("rb") as opened:
+        mine = all_that_is_plain(file, opened)
+        if mine is None or mine.doubts or not mine.signatures:
+            return False
+        other = read_by_qpdf(file, opened, None)
+    pairs = zip(mine.steps, other.steps, strict=True)
+    assert all({*theirs.events} <= {*ours.events} for ours, theirs in pairs)
+    assert replace(mine, steps=()) == replace(other, steps=())
+    return True
 
 
 class _OurTsa(timestamps.TimeStamper):
@@ -245,6 +262,10 @@ class World:
         trust: TrustSnapshot | None = None, crls: tuple[bytes, ...] = (), password: str | None = None,
         source: TimeSource | None = None,
     ) -> Report:  # fmt: skip
+        """Every file that is judged is also held against both readers of PDF."""
+        file = self._file(paper)
+        if password is None:
+            readers_agree(file)
         question = Question(
             name="paper.pdf",
             sha256="",
@@ -257,7 +278,7 @@ class World:
         )
         return self._runner.run(
             answer(
-                self._file(paper),
+                file,
                 question,
                 workshop=self.workshop,
                 revocation=None if offline else self.revocation(),

@@ -14,6 +14,7 @@ from pyhanko.sign.fields import FieldMDPAction, FieldMDPSpec, MDPPerm, SigFieldS
 
 from signing.profile import Level
 from tests.papers import letter
+from tests.rooms.signing import pens
 from tests.rooms.signing.verification.edits import (
     add_page,
     annotate,
@@ -270,3 +271,26 @@ def test_a_prepared_field_is_signed_later(world: World) -> None:
     prepared = world.edited(letter(), edit)
     report = world.judge(world.ours(world.ours(prepared, field="Mot"), field="Hai"))
     assert brief(report) == ("VALID", ["B-B", "B-B"])
+
+
+@pytest.mark.parametrize(
+    ("entry", "anew"),
+    [(b"/Rotate 6 0 R", b"180"), (b"/CropBox[0 0 6 0 R 842]", b"100"), (b"/UserUnit 6 0 R", b"2"), (b"/Hidden 6 0 R", b"true")],
+)  # fmt: skip
+def test_a_number_that_stands_by_itself_is_not_changed(world: World, entry: bytes, anew: bytes) -> None:
+    """A page refers to it; the page itself stays as it is."""
+    paper = pens.simple(pens.CATALOG, pens.page(b"/Contents 4 0 R" + entry), b"90")
+    signed = world.ours(paper)
+    assert world.judge(signed).verdict == "VALID"
+    report = world.judge(world.raw_update(signed, {6: anew}))
+    assert brief(report) == ("INVALID", ["FORMAT_FAILURE"])
+    assert kinds(report) == [("PAGE_CONTENT", False)]
+
+
+def test_the_length_of_a_stream_is_not_changed(world: World) -> None:
+    shown = pens.SHOWN + b" BT /F 30 Tf 72 600 Td (5 000 000 dong) Tj ET"
+    paper = pens.written(
+        pens.CATALOG, pens.TREE, pens.page(), pens.stream(shown, b"<</Length 6 0 R>>"), pens.FONT, b"%d" % len(shown)
+    )  # fmt: skip
+    report = world.judge(world.raw_update(world.ours(paper), {6: b"%d" % len(pens.SHOWN)}))
+    assert report.verdict != "VALID"
