@@ -179,10 +179,10 @@ class World:
         digest.update(signature)
         return self.token_over(digest.finalize())
 
-    def token_over(self, digest: bytes) -> bytes:
+    def token_over(self, digest: bytes, hash_name: str = "sha256") -> bytes:
         request = tsp.TimeStampReq({
             "version": 1, "cert_req": True,
-            "message_imprint": {"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": digest},
+            "message_imprint": {"hash_algorithm": {"algorithm": hash_name}, "hashed_message": digest},
         })  # fmt: skip
         answered = tsp.TimeStampResp.load(_asked(self.pki.tsa_url, request.dump()))
         return bytes(answered["time_stamp_token"].dump())
