@@ -1,5 +1,6 @@
 """Our own output of every sort, judged by the EU's DSS, by poppler's pdfsig and by ourselves: `python -m tests.peers` prints what
-each of them says, side by side. Exit status 1 where one of them does not pass what we signed, or sees another level than we."""
+each of them says, side by side, and then what DSS and we say years later (pdfsig asks for no time). Exit status 1 where one of
+them does not pass what we signed, or sees another level than we, or another indication later."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from tests.pki import Pki
 from tests.rooms.signing.kinds import STAMP, VALID
 from tests.rooms.signing.levels import Hand
 from tests.rooms.signing.made import Made, beside_one_another, dss_of, kinds_of_files
-from tests.rooms.signing.verification.judging_world import brief
+from tests.rooms.signing.verification.ageing import LIVES, Cell, ageing, said
+from tests.rooms.signing.verification.judging_world import World, brief
 from tests.steering import SteerableClock
 
 POLICY = "vn-official"
@@ -60,6 +62,28 @@ class Row:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Aged:
+    """What was said of one file of `ageing.py`: DSS's first word of the signature, with its sub-indication, and ours."""
+
+    cell: Cell
+    dss: str
+    ours: str
+
+    @property
+    def disputed(self) -> bool:
+        """DSS tells an ended certificate that is known as not revoked from one that is not: both are OUT_OF_BOUNDS."""
+        indication, _, sub = self.dss.partition(" ")
+        wanted, _, own = self.ours.partition(", ")
+        same = sub == own or (sub, own) == ("OUT_OF_BOUNDS_NOT_REVOKED", "OUT_OF_BOUNDS_NO_POE")
+        return indication.replace("_", "-") != wanted or not same
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return (*self.cell, self.dss, self.ours, "<- disputed" if self.disputed else "")
+
+
+AGED_HEAD = ("signed at", "renewed", "clock", "EU DSS", f"ours ({POLICY})", "")
 HEAD = ("file", "EU DSS: signatures", "time-stamps", "poppler's pdfsig", f"ours ({POLICY})", "")
 
 
@@ -67,9 +91,9 @@ def _counted(said: Sequence[str]) -> list[str]:
     return [f"{said.count(one)} {one}" for one in dict.fromkeys(said)]
 
 
-def table(rows: Sequence[Row]) -> str:
-    lines = [HEAD, *(row.cells for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(HEAD))]
+def table(head: Sequence[str], rows: Sequence[Row] | Sequence[Aged]) -> str:
+    lines = [head, *(row.cells for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
@@ -110,13 +134,35 @@ async def judged(folder: Path) -> list[Row]:
     ]
 
 
+def judged_later(folder: Path) -> list[Aged]:
+    rows = []
+    with World(folder, LIVES) as world:
+        (root := folder / "root.cer").write_bytes(world.pki.certificate("root"))
+        for papers in ageing(world):
+            at = world.clock()
+            files = [folder / f"{number}.pdf" for number in range(len(papers))]
+            for file, paper in zip(files, papers.values(), strict=True):
+                file.write_bytes(paper)
+            told = strangers.dss(root, *((file, None) for file in files), at=at)
+            ours = (said(world.judge(paper, at=at).signatures[0]) for paper in papers.values())
+            rows += [
+                Aged(cell, one[0].partition(" PAdES-")[0], own)
+                for cell, one, own in zip(papers, told, ours, strict=True)
+            ]
+    return rows
+
+
 def main() -> int:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as another:
         rows = asyncio.run(judged(Path(folder)))
-    print(table(rows))
-    disputed = [row for row in rows if row.disagreeing]
+        print(table(HEAD, rows), flush=True)
+        later = judged_later(Path(another))
+        print(f"\n{table(AGED_HEAD, later)}")
+    disputed = [*(row for row in rows if row.disagreeing), *(row for row in later if row.disputed)]
     signatures = sum(len(row.made.levels) for row in rows)
-    print(f"{len(rows)} files, {signatures} signatures: {len(disputed)} files in dispute")
+    print(
+        f"\n{len(rows)} files, {signatures} signatures; {len(later)} judged in later years: {len(disputed)} in dispute"
+    )
     return 1 if disputed else 0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from signing.profile import Level
 from tests.papers import letter
-from tests.peers import Row, said_by_us, table
+from tests.peers import HEAD, Aged, Row, said_by_us, table
 from tests.rooms.signing.kinds import STAMP, VALID
 from tests.rooms.signing.made import Made
 from tests.rooms.signing.verification.judging_world import World
@@ -27,7 +27,7 @@ DSS, PDFSIG = list(AGREED.dss), list(AGREED.pdfsig)
 
 def test_all_agree() -> None:
     assert AGREED.disagreeing == []
-    assert "<-" not in table([AGREED])
+    assert "<-" not in table(HEAD, [AGREED])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_all_agree() -> None:
 def test_one_says_something_else(said: dict[str, Any], who: str) -> None:
     row = replace(AGREED, **said)
     assert row.disagreeing == [who]
-    assert table([AGREED, row]).endswith(f"<- {who}")
+    assert table(HEAD, [AGREED, row]).endswith(f"<- {who}")
 
 
 def test_what_we_say_of_a_changed_file_is_disputed(tmp_path: Path) -> None:
@@ -59,3 +59,21 @@ def test_what_we_say_of_a_changed_file_is_disputed(tmp_path: Path) -> None:
     row = replace(AGREED, made=Made(Path("one.pdf"), (Level.B_LTA,)))
     assert "ours" not in replace(row, ours=sound).disagreeing
     assert "ours" in replace(row, ours=changed).disagreeing
+
+
+@pytest.mark.parametrize(
+    ("dss", "ours", "disputed"),
+    [
+        ("TOTAL_PASSED", "TOTAL-PASSED", False),
+        ("INDETERMINATE OUT_OF_BOUNDS_NO_POE", "INDETERMINATE, OUT_OF_BOUNDS_NO_POE", False),
+        ("INDETERMINATE OUT_OF_BOUNDS_NOT_REVOKED", "INDETERMINATE, OUT_OF_BOUNDS_NO_POE", False),
+        ("INDETERMINATE TRY_LATER", "INDETERMINATE, TRY_LATER", False),
+        ("INDETERMINATE TRY_LATER", "INDETERMINATE, OUT_OF_BOUNDS_NO_POE", True),
+        ("INDETERMINATE OUT_OF_BOUNDS_NO_POE", "INDETERMINATE, TRY_LATER", True),
+        ("INDETERMINATE OUT_OF_BOUNDS_NO_POE", "TOTAL-PASSED", True),
+        ("TOTAL_PASSED", "INDETERMINATE, OUT_OF_BOUNDS_NO_POE", True),
+        ("TOTAL_FAILED REVOKED", "INDETERMINATE, OUT_OF_BOUNDS_NO_POE", True),
+    ],
+)
+def test_what_is_said_years_later(dss: str, ours: str, disputed: bool) -> None:
+    assert Aged(("B-LT", "no", "+1"), dss, ours).disputed is disputed

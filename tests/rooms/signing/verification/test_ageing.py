@@ -1,13 +1,9 @@
-"""What our own files are worth years later, renewed and not: each row of the table in docs/verification.md holds (V3, V4).
-
-The authorities live as long as usual: signer three years, time-stamp authority five, its successors five, issuing CA twelve.
-"""
+"""What our own files are worth years later, renewed and not: each row of the table in docs/verification.md holds (V3, V4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 
@@ -16,16 +12,22 @@ import pytest
 from signing import longterm
 from signing.profile import Level
 from signing.timestamping.token import read_token
-from signing.verification.report import Indication, Report, SignatureReport, TimeSource
+from signing.verification.report import Indication, Report, TimeSource
 from tests.papers import letter
+from tests.rooms.signing.verification.ageing import (
+    LEVELS,
+    LIVES,
+    RENEWED,
+    SIGNED,
+    Cell,
+    ageing,
+    said,
+    set_clock,
+    signed,
+)
 from tests.rooms.signing.verification.judging_world import ROOM, World, codes
 
 TOP = Path(__file__).parents[4]
-SIGNED = datetime(2026, 6, 1, 9, tzinfo=UTC)
-LIVES = {"root": (2020, 2050), "issuing": (2025, 2037), "responder": (2025, 2037), "tsa": (2026, 2031)}
-LEVELS = ("B-LT", "B-LTA")
-CLOCKS = ("+1", "+6", "+11")
-Cell = tuple[str, str, str]  # level, when renewed, clock: as the table writes them
 
 
 @dataclass(frozen=True)
@@ -47,54 +49,23 @@ def table() -> dict[Cell, Row]:
 
 
 TABLE = table()
-RENEWED = {"+1": "in month 6", "+6": "in month 6, year 4", "+11": "in month 6, year 4, year 8"}
 
 
 @pytest.fixture(scope="module")
 def aged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Cell, tuple[Report, Report]]]:
     """Each file at each clock: judged with the authorities still there, and with nobody to ask."""
     with World(tmp_path_factory.mktemp("ageing"), LIVES) as world:
-        yield dict(_ageing(world))
-
-
-def _ageing(world: World) -> Iterator[tuple[Cell, tuple[Report, Report]]]:
-    set_clock(world, SIGNED)
-    world.person("official", years=(2026, 2029))
-    left = {level: world.ours(letter(), Level(level)) for level in LEVELS}
-    tended = dict(left)
-    renewals = (
-        (SIGNED.replace(month=12), None),
-        (SIGNED.replace(year=2030), ("World TSA 2030", (2030, 2035))),
-        (SIGNED.replace(year=2034), ("World TSA 2034", (2034, 2039))),
-    )
-    for clock, (when, successor) in zip(CLOCKS, renewals, strict=True):
-        set_clock(world, when)
-        if successor is not None:
-            world.pki.succeed_tsa(*successor)
-        tended = {level: world.renewed(paper) for level, paper in tended.items()}
-        set_clock(world, SIGNED.replace(year=SIGNED.year + int(clock)))
-        for level in LEVELS:
-            for renewed, paper in (("no", left[level]), (RENEWED[clock], tended[level])):
-                at = world.clock()
-                yield (
-                    (level, renewed, clock),
-                    (world.judge(paper, at=at), world.judge(paper, at=at, offline=True)),
-                )
-
-
-def set_clock(world: World, when: datetime) -> None:
-    world.clock.move(when - world.clock())
-
-
-def said(signature: SignatureReport) -> str:
-    sub = signature.sub_indication
-    return signature.indication.value + (f", {sub.value}" if sub else "")
+        yield {
+            cell: (world.judge(paper, at=world.clock()), world.judge(paper, at=world.clock(), offline=True))
+            for papers in ageing(world)
+            for cell, paper in papers.items()
+        }
 
 
 def test_the_table_has_every_cell() -> None:
     cells = {
         (level, renewed, clock)
-        for level, clock in product(LEVELS, CLOCKS)
+        for level, clock in product(LEVELS, RENEWED)
         for renewed in ("no", RENEWED[clock])
     }
     assert set(TABLE) == cells and len(cells) == 12
@@ -123,10 +94,8 @@ def test_a_renewal_that_proves_nothing(tmp_path: Path, year: int, why: str) -> N
     """Too late: the older authority had ended. Without its validation data: what is told of it after its end is no answer,
     so that the signature is dated by the younger time-stamp alone, when its signer's certificate had ended."""
     with World(tmp_path, LIVES) as world:
-        set_clock(world, SIGNED)
-        world.person("official", years=(2026, 2029))
         file = tmp_path / "signed.pdf"
-        file.write_bytes(world.ours(letter(), Level.B_LT))
+        file.write_bytes(signed(world, Level.B_LT))
         set_clock(world, SIGNED.replace(year=year))
         world.pki.succeed_tsa("World TSA 2", (2030, 2036))
         waiting = longterm.renew(file, longterm.Material(), ROOM)
