@@ -108,10 +108,10 @@ class Pen:
     chain: tuple[bytes, ...]
 
     def cms(
-        self, content: bytes, *, inside: bool = False, named: bool = True, attributes: bool = True,
+        self, content: bytes, *, inside: bytes | None = None, named: bool = True, attributes: bool = True,
         stamp: Callable[[bytes], bytes] | None = None,
     ) -> bytes:  # fmt: skip
-        """A SignedData over the content, which lies `inside` or beside; `named`: with signing-certificate-v2, as CAdES wants it;
+        """A SignedData over the content; `inside`: what it encapsulates, though it be something else; `named`: with signing-certificate-v2, as CAdES wants it;
         `stamp` turns the value into a token over it."""
         stated = self.way.over or self.way.digest
         digest = der(SEQUENCE, oid(DIGESTS[stated]))
@@ -130,7 +130,7 @@ class Pen:
             b"\xa0" + signed[1:] if attributes else b"", self.way.algorithm, der(OCTETS, value),
             der(b"\xa1", _attribute(TIMESTAMP, stamp(value))) if stamp else b"",
         )  # fmt: skip
-        held = der(SEQUENCE, oid(DATA), der(CONTENT, der(OCTETS, content)) if inside else b"")
+        held = der(SEQUENCE, oid(DATA), der(CONTENT, der(OCTETS, inside)) if inside is not None else b"")
         known = der(b"\xa0", *sorted((self.certificate, *self.chain)))
         whole = der(SEQUENCE, b"\x02\x01\x01", der(SET, digest), held, known, der(SET, signer))
         return der(SEQUENCE, oid(SIGNED_DATA), der(CONTENT, whole))

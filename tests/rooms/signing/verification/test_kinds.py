@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -77,13 +79,21 @@ def test_every_algorithm(
     )
 
 
+def _sha1(content: bytes) -> bytes:
+    return hashlib.sha1(content).digest()
+
+
+def _sha256(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
 def oldest(world: World, own: Pen, *, stamped: bool, attributes: bool = True) -> bytes:
     """What is signed is the SHA-1 of the document, inside (ISO 32000-1 12.8.3.3.1)."""
 
     def contents(content: bytes) -> bytes:
-        digest = hashlib.sha1(content).digest()
+        digest = _sha1(content)
         stamp = world.token if stamped else None
-        return own.cms(digest, inside=True, named=False, attributes=attributes, stamp=stamp)
+        return own.cms(digest, inside=digest, named=False, attributes=attributes, stamp=stamp)
 
     return signed_pdf(letter(), OLDEST, contents)
 
@@ -148,3 +158,42 @@ def test_a_time_stamp_in_place_of_a_signature(world: World) -> None:
     for sub_filter in (BASELINE, OLD, OLDEST):
         signed = signed_pdf(letter(), sub_filter, world.token)
         assert brief(world.judge(signed)) == ("INVALID", ["FORMAT_FAILURE"])
+
+
+@pytest.mark.parametrize(
+    ("sub_filter", "contents", "said"),
+    [
+        (BASELINE, lambda own, content: own.cms(content, named=False), ("VALID", "PKCS7-B")),
+        (BASELINE, lambda own, content: own.cms(content, attributes=False), ("VALID", "PKCS7-B")),
+        (BASELINE, lambda own, content: own.cms(content, inside=b"another"), ("INVALID", "HASH_FAILURE")),
+        (OLD, lambda own, content: own.cms(content, inside=b"another"), ("INVALID", "HASH_FAILURE")),
+        (BASELINE, lambda own, content: own.cms(_sha256(content)), ("INVALID", "HASH_FAILURE")),
+        (OLDEST, lambda own, content: own.cms(content), ("INVALID", "HASH_FAILURE")),
+        (OLDEST, lambda own, content: own.cms(_sha1(content)), ("INVALID", "HASH_FAILURE")),
+        (
+            OLDEST,
+            lambda own, content: own.cms(_sha256(content), inside=_sha256(content)),
+            ("INVALID", "HASH_FAILURE"),
+        ),
+        (
+            OLDEST,
+            lambda own, content: own.cms(b"another", inside=_sha1(content)),
+            ("INVALID", "HASH_FAILURE"),
+        ),
+    ],
+    ids=[
+        "no certificate named", "no attributes", "another text inside", "another text inside, the old form",
+        "a digest of the digest", "nothing inside", "the digest beside", "a digest by another algorithm",
+        "another text signed",
+    ],
+)  # fmt: skip
+def test_what_is_put_together_oddly(
+    world: World,
+    keys: dict[str, Key],
+    sub_filter: str,
+    contents: Callable[[Pen, bytes], bytes],
+    said: tuple[str, str],
+) -> None:
+    own = pen(world.pki, Way("RSA", "SHA-256"), keys)
+    verdict, signatures = brief(world.judge(signed_pdf(letter(), sub_filter, partial(contents, own))))
+    assert (verdict, *signatures) == said
