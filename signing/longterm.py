@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from signing import appearance, security_store
+from signing import appearance, cms, security_store
 from signing.pdf import fields, holes, obstacles, pages
 from signing.pdf.form import Field
 from signing.pdf.form import fields as all_fields
@@ -90,6 +90,28 @@ def prepare_archive_timestamp(file: Path, room: int, *, password: str | None = N
     return PreparedTimestamp(written.hole, written.covered, HASH_NAME)
 
 
+def undated(file: Path, *, password: str | None = None) -> tuple[bytes, ...]:
+    """DER of the time-stamps that no document time-stamp covers: those whose authorities' validation data `renew`
+    wants. What cannot be read is left out. Raises NotOpened."""
+    with closing(_opened(file, password)) as opened:
+        known = [(field, hole) for field in all_fields(opened.pdf) if (hole := _hole(field)) is not None]
+        last = max((covered for field, (*_, covered) in known if _is_timestamp(field)), default=0)
+        found = [
+            _token(contents, alone=_is_timestamp(field))
+            for field, (begin, end, covered) in known
+            if covered >= last and (contents := _contents(opened, begin, end)) is not None
+        ]
+    return tuple(one for one in found if one is not None)
+
+
+def renew(file: Path, material: Material, room: int, *, password: str | None = None) -> PreparedTimestamp:
+    """A further document time-stamp, to be completed while the authorities of the `undated` ones are still good, and
+    before it their validation data (EN 319 142-1 5.4.3): so the next authority vouches for both. Raises NotOpened; of
+    the two at most the material stands in the file then."""
+    add_material(file, material, password=password)
+    return prepare_archive_timestamp(file, room, password=password)
+
+
 # ISO 32000-2 12.8.5; EN 319 142-1 5.4.3.
 _TIMESTAMP = {"/Type": b"/DocTimeStamp", "/Filter": b"/Adobe.PPKLite", "/SubFilter": b"/ETSI.RFC3161"}
 
@@ -132,7 +154,7 @@ def _newest_signature(opened: Opened) -> str | None:
     """The store's key for the signature that covers most, document time-stamps apart."""
     newest, end = None, 0
     for field in all_fields(opened.pdf):
-        hole = _hole(field)
+        hole = None if _is_timestamp(field) else _hole(field)
         if hole is not None and hole[2] > end:
             newest, end = hole[:2], hole[2]
     if newest is None:
@@ -144,7 +166,7 @@ def _newest_signature(opened: Opened) -> str | None:
 def _hole(field: Field) -> tuple[int, int, int] | None:
     """Begin and end of the signature's /Contents, and the end of what it covers."""
     signature = field.signature
-    if signature is None or signature.get("/SubFilter") == "/ETSI.RFC3161":
+    if signature is None:
         return None
     covered = signature.get("/ByteRange")
     numbers = [int(one) for one in list(covered)[:5] if isinstance(one, int)] if is_array(covered) else []
@@ -154,6 +176,19 @@ def _hole(field: Field) -> tuple[int, int, int] | None:
     if start != 0 or not 0 < first < second <= second + last:
         return None
     return first, second, second + last
+
+
+def _is_timestamp(field: Field) -> bool:
+    return field.signature is not None and bool(field.signature.get("/SubFilter") == "/ETSI.RFC3161")
+
+
+def _token(contents: bytes, *, alone: bool) -> bytes | None:
+    """`alone`: it stands in a document time-stamp, else in a signature."""
+    try:
+        token = contents if alone else cms.timestamp_in(contents)
+        return read_token(token).der if token is not None else None
+    except (NotAToken, cms.NotCms):
+        return None
 
 
 def _contents(opened: Opened, begin: int, end: int) -> bytes | None:

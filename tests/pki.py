@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from socketserver import ThreadingMixIn
+from types import MappingProxyType
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -53,12 +54,12 @@ def _usage(*usages: str) -> dict[str, object]:
 
 
 def _certificate(issuer: str, years: tuple[int, int], *extensions: dict[str, object]) -> dict[str, Any]:
+    return {"issuer": issuer, "validity": _validity(years), "extensions": list(extensions)}
+
+
+def _validity(years: tuple[int, int]) -> dict[str, str]:
     first, last = (f"{year}-01-01T00:00:00+0000" for year in years)
-    return {
-        "issuer": issuer,
-        "validity": {"valid-from": first, "valid-to": last},
-        "extensions": list(extensions),
-    }
+    return {"valid-from": first, "valid-to": last}
 
 
 _CA = (
@@ -104,7 +105,6 @@ _SERVICES = {
         "issuing": {"for-issuer": "issuing", "simulated-update-schedule": "PT1H"},
     },
     "cert-repo": {"issuing": {"for-issuer": "issuing", "publish-issued-certs": True}},
-    "time-stamping": {"tsa": {"signing-cert": "tsa"}},
 }
 
 
@@ -121,9 +121,15 @@ class _Quiet(WSGIRequestHandler):
 class Pki:
     """Use it as a context: it serves from entering to leaving."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, lives: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    ) -> None:
+        """`lives`: first and last year of an authority's certificate, where they are to be other than usual."""
         self._folder, self.clock = folder, clock
         self._certificates = {name: dict(one) for name, one in _AUTHORITIES.items()}
+        for name, years in lives.items():
+            self._certificates[name]["validity"] = _validity(years)
+        self._stamps_by = "tsa"
         self._entities: dict[str, dict[str, str]] = {
             label: {"country-name": "VN", "organization-name": "Test World", "common-name": name}
             for label, name in _NAMES.items()
@@ -197,6 +203,15 @@ class Pki:
             self._certificates[label]["revocation"] = {"revoked-since": when, "reason": reason}
             self._build()
 
+    def succeed_tsa(self, label: str, years: tuple[int, int]) -> None:
+        """From now on the time-stamp authority signs with another key and certificate."""
+        self._write_key(label)
+        with self._lock:
+            self._entities[label] = self._entities["tsa"] | {"common-name": label}
+            self._certificates[label] = dict(self._certificates["tsa"]) | {"validity": _validity(years)}
+            self._stamps_by = label
+            self._build()
+
     @contextmanager
     def revoked(self, label: str, since: datetime) -> Iterator[None]:
         """In the block the certificate is revoked."""
@@ -266,7 +281,7 @@ class Pki:
             keys,
             EntityRegistry(self._entities),  # type: ignore[no-untyped-call]
             self._certificates,
-            _SERVICES,
+            _SERVICES | {"time-stamping": {"tsa": {"signing-cert": self._stamps_by}}},
             self.address,
             cert_cache=self._issued,
         )

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pypdfium2
@@ -83,10 +84,10 @@ def pyhanko(
         )
 
 
-def dss(root: Path, *files: tuple[Path, str | None]) -> list[list[str]]:
-    """What the EU's validator says of each file (with its password), as `tests/dss/__main__.py` tells."""
+def dss(root: Path, *files: tuple[Path, str | None], at: datetime | None = None) -> list[list[str]]:
+    """What the EU's validator says of each file (with its password), now or at a time, as `tests/dss/__main__.py` tells."""
     asked = json.dumps([(str(file), password) for file, password in files])
-    command = (sys.executable, "-m", "tests.dss", str(root))
+    command = (sys.executable, "-m", "tests.dss", str(root), *([str(at.timestamp())] if at else []))
     done = subprocess.run(command, input=asked, cwd=_TOP, stdout=subprocess.PIPE, text=True, check=True)
     said: list[list[str]] = json.loads(done.stdout)
     return said

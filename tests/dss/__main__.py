@@ -1,8 +1,8 @@
 """What the EU's Digital Signature Service says of signed files, by its own policy for signatures (ETSI EN 319 102-1).
 
-`python -m tests.dss ROOT` reads `[[FILE, PASSWORD or null], ...]` from its input and prints a list for each file: of every
+`python -m tests.dss ROOT [AT]` reads `[[FILE, PASSWORD or null], ...]` from its input and prints a list for each file: of every
 signature, then of every time-stamp, its indication, sub-indication and level, and each error and warning. It believes ROOT
-alone, and asks for revocation at the addresses in the certificates. A process of its own: a JVM leaves no way back.
+alone, asks for revocation at the addresses in the certificates, and judges now or at AT (seconds since 1970). A process of its own: a JVM leaves no way back.
 """
 
 from __future__ import annotations
@@ -46,12 +46,14 @@ def verifier(root: str) -> Any:
     return made
 
 
-def judge(file: str, password: str | None, root: str) -> list[str]:
+def judge(file: str, password: str | None, root: str, at: float | None) -> list[str]:
     document = _dss("model.FileDocument")(_java("java.io.File")(file))
     validator = _dss("pades.validation.PDFDocumentValidator")(document)
     validator.setCertificateVerifier(verifier(root))
     if password is not None:
         validator.setPasswordProtection(_java("java.lang.String")(password).toCharArray())
+    if at is not None:
+        validator.setValidationTime(_java("java.util.Date")(int(at * 1000)))
     return list(_said(validator.validateDocument()))
 
 
@@ -69,4 +71,6 @@ if __name__ == "__main__":
     # Short work for the machine: it is compiled once, and lightly.
     lightly = ("-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
     jpype.startJVM(JVM, *lightly, classpath=[f"{jars()}/*"])
-    print(json.dumps([judge(file, password, sys.argv[1]) for file, password in json.load(sys.stdin)]))
+    root, *moment = sys.argv[1:]
+    at = float(moment[0]) if moment else None
+    print(json.dumps([judge(file, password, root, at) for file, password in json.load(sys.stdin)]))

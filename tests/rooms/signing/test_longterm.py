@@ -29,13 +29,8 @@ from signing.profile import Level
 from signing.timestamping.token import read_token
 from tests import strangers
 from tests.papers import letter
-from tests.rooms.signing.kinds import EVERY, FILES, ltv, plain, stored_in
+from tests.rooms.signing.kinds import EVERY, FILES, STAMP, VALID, ltv, plain, stored_in
 from tests.rooms.signing.levels import ROOM, Hand
-
-VALID, STAMP = (
-    "Signature is Valid.",
-    "Signature has not yet been verified.",
-)  # pdfsig judges no document time-stamp
 
 
 @pytest.mark.parametrize(("kind", "level"), EVERY)

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -87,11 +88,11 @@ def _asked(url: str, request: bytes) -> bytes:
 
 
 class World:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lives: Mapping[str, tuple[int, int]] = MappingProxyType({})) -> None:
         self.folder, self.clock = folder, SteerableClock()
         keys = folder / "keys"
         keys.mkdir()
-        self.pki = Pki(keys, self.clock)
+        self.pki = Pki(keys, self.clock, lives)
         self._runner = asyncio.Runner()
         self._people: dict[str, rsa.RSAPrivateKey] = {}
         self._number = 0
@@ -195,10 +196,10 @@ class World:
         digest.update(signature)
         return self.token_over(digest.finalize())
 
-    def token_over(self, digest: bytes) -> bytes:
+    def token_over(self, digest: bytes, hash_name: str = "sha256") -> bytes:
         request = tsp.TimeStampReq({
             "version": 1, "cert_req": True,
-            "message_imprint": {"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": digest},
+            "message_imprint": {"hash_algorithm": {"algorithm": hash_name}, "hashed_message": digest},
         })  # fmt: skip
         answered = tsp.TimeStampResp.load(_asked(self.pki.tsa_url, request.dump()))
         return bytes(answered["time_stamp_token"].dump())
@@ -207,14 +208,31 @@ class World:
         trust = self.pki.trust
         path = find_path(self.pki.certificate(who), self.pki.chain, trust, self.clock())
         gathered = self._runner.run(self.revocation().check(path, at=self.clock()))
-        certificates = [*gathered.certificates, *self.pki.chain]
-        crls, ocsps = list(gathered.crls), list(gathered.ocsps)
-        if token:
-            read = read_token(token)
-            stamping = find_path(read.signer, (*read.certificates, *self.pki.chain), trust, self.clock())
-            more = self._runner.run(self.revocation().check(stamping, at=self.clock()))
-            certificates, crls = [*certificates, *more.certificates], [*crls, *more.crls]
-        return longterm.Material(tuple(dict.fromkeys(certificates)), tuple(dict.fromkeys(crls)), tuple(ocsps))
+        more = self.material_of_tokens(token) if token else longterm.Material()
+        return longterm.Material(
+            tuple(dict.fromkeys([*gathered.certificates, *self.pki.chain, *more.certificates])),
+            tuple(dict.fromkeys([*gathered.crls, *more.crls])),
+            tuple(gathered.ocsps),
+        )
+
+    def material_of_tokens(self, *tokens: bytes) -> longterm.Material:
+        """Of their authorities, as it can be had now."""
+        certificates, crls = list[bytes](), list[bytes]()
+        for token in map(read_token, tokens):
+            path = find_path(
+                token.signer, (*token.certificates, *self.pki.chain), self.pki.trust, self.clock()
+            )
+            gathered = self._runner.run(self.revocation().check(path, at=self.clock()))
+            certificates, crls = [*certificates, *gathered.certificates], [*crls, *gathered.crls]
+        return longterm.Material(tuple(dict.fromkeys(certificates)), tuple(dict.fromkeys(crls)))
+
+    def renewed(self, paper: bytes) -> bytes:
+        """Dated again, now, by the authority that stamps now."""
+        file = self._file(paper)
+        material = self.material_of_tokens(*longterm.undated(file))
+        waiting = longterm.renew(file, material, ROOM)
+        longterm.complete_archive_timestamp(file, waiting, self.token_over(waiting.digest))
+        return file.read_bytes()
 
     def revocation(self) -> Revocation:
         return Revocation(self._fetcher, clock=self.clock)
