@@ -37,7 +37,7 @@ from signing.verification.outcome import (
     together,
     undecided,
 )
-from signing.verification.pdf_facts import Facts, FoundSignature
+from signing.verification.pdf_facts import INSIDE, Facts, FoundSignature
 from signing.verification.policy import Policy, Rule
 from signing.verification.report import (
     PDF,
@@ -256,9 +256,9 @@ class _Signature:
 
     def _strength(self, cms: SignedData, checked: Checked, at: At) -> Outcome:
         path = checked.path or (cms.signer or b"",)
-        return check_strength(
-            cms.scheme, (cms.digest_name,), path, at, self.question.at, self.question.policy
-        )
+        # There the document hangs on its SHA-1 alone, whatever that is signed by.
+        digests = (cms.digest_name, "sha1") if self.found.sub_filter == INSIDE else (cms.digest_name,)
+        return check_strength(cms.scheme, digests, path, at, self.question.at, self.question.policy)
 
 
 def form_of(found: FoundSignature, policy: Policy) -> Outcome:

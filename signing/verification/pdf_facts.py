@@ -13,6 +13,8 @@ from signing.verification.cms_form import SignedData
 from signing.verification.pdf_changes import Event
 from signing.verification.report import PDF, Coverage, Finding, SignatureKind
 
+INSIDE = "/adbe.pkcs7.sha1"  # the SHA-1 of the document lies inside the CMS and is what is signed (ISO 32000-1 12.8.3.3.1)
+
 
 class CannotRead(Exception):
     """There is nothing to be judged. `code` is of the closed list of findings."""

@@ -24,7 +24,7 @@ from signing.pdf.pages import is_array, is_dictionary, is_spoken, spoken
 from signing.timestamping.token import NotAToken, read_token
 from signing.verification.cms_form import HASHES, TRAILING_BYTES, TST_INFO
 from signing.verification.pdf_bytes import at
-from signing.verification.pdf_facts import FoundSignature, FoundToken, Lock
+from signing.verification.pdf_facts import INSIDE, FoundSignature, FoundToken, Lock
 from signing.verification.pdf_view import Key, View, key_of
 from signing.verification.report import Finding, Severity, SignatureKind
 from signing.verification.signed_data import (
@@ -43,7 +43,6 @@ BIGGEST_HOLE = 16 << 20  # bytes
 FURTHEST_BEFORE = 1 << 20  # bytes between the begin of the signature's object and its hole
 CHUNK = 1 << 20
 DETACHED = {"/ETSI.CAdES.detached", "/adbe.pkcs7.detached"}
-INSIDE = "/adbe.pkcs7.sha1"
 STAMP = "/ETSI.RFC3161"
 _HEX = re.compile(rb"<[0-9A-Fa-f]*>")
 _DATE = re.compile(r"D:(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?(?:(Z)|([+-])(\d\d)'?(\d\d)?'?)?", re.ASCII)

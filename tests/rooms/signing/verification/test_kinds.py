@@ -98,6 +98,9 @@ def oldest(world: World, own: Pen, *, stamped: bool, attributes: bool = True) ->
     return signed_pdf(letter(), OLDEST, contents)
 
 
+@pytest.mark.parametrize(
+    "digest", ["SHA-1", "SHA-256"]
+)  # of what is signed: of the document it is SHA-1 in any case
 @pytest.mark.parametrize("attributes", [True, False], ids=["", "without attributes"])
 @pytest.mark.parametrize(
     ("stamped", "days", "said"),
@@ -110,9 +113,15 @@ def oldest(world: World, own: Pen, *, stamped: bool, attributes: bool = True) ->
     ids=["today", "long ago, nobody knows", "proven today", "proven long ago"],
 )
 def test_a_digest_by_sha1_inside(
-    world: World, keys: dict[str, Key], attributes: bool, stamped: bool, days: int, said: tuple[str, str]
+    world: World,
+    keys: dict[str, Key],
+    digest: str,
+    attributes: bool,
+    stamped: bool,
+    days: int,
+    said: tuple[str, str],
 ) -> None:
-    own = pen(world.pki, Way("RSA", "SHA-1"), keys)
+    own = pen(world.pki, Way("RSA", digest), keys)
     with world.later(days=days):
         signed = oldest(world, own, stamped=stamped, attributes=attributes)
     verdict, signatures = brief(world.judge(signed))
