@@ -231,6 +231,11 @@ def _read_cms(file: BinaryIO, one: FoundSignature) -> FoundSignature:
         one = replace(one, unjudged=one.unjudged or error("FORMAT_UNKNOWN", format=one.sub_filter or "?"))
     elif cms.content_type == TST_INFO:
         one = replace(one, fault=error("FORM_BROKEN", why="a time-stamp in place of a signature"))
+    elif one.sub_filter in DETACHED and cms.content is not None:
+        # ISO 32000-2 12.8.3.3.1 forbids it; some readers then look at what is inside, some at the document, some at neither.
+        one = replace(
+            one, unjudged=one.unjudged or error("FORMAT_UNKNOWN", format=f"{one.sub_filter} + eContent")
+        )
     return one
 
 
@@ -263,9 +268,7 @@ def _checked(one: FoundSignature, index: int, digests: Digests) -> FoundSignatur
         return one
     if one.token is not None and one.token.token is not None:
         return replace(one, token=replace(one.token, digest=digests.of(index, one.token.token.hash_name)))
-    if one.kind is SignatureKind.DOCUMENT_TIMESTAMP or (
-        one.unjudged and one.unjudged.code == "FORMAT_UNKNOWN"
-    ):
+    if one.kind is SignatureKind.DOCUMENT_TIMESTAMP or one.sub_filter not in DETACHED | {INSIDE}:
         return one
     try:
         _check(one.cms, one.sub_filter, index, digests)

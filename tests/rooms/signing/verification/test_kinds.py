@@ -174,6 +174,11 @@ def test_a_time_stamp_in_place_of_a_signature(world: World) -> None:
     [
         (BASELINE, lambda own, content: own.cms(content, named=False), ("VALID", "PKCS7-B")),
         (BASELINE, lambda own, content: own.cms(content, attributes=False), ("VALID", "PKCS7-B")),
+        (
+            OLD,
+            lambda own, content: own.cms(content, inside=content),
+            ("INDETERMINATE", "SIG_CONSTRAINTS_FAILURE"),
+        ),
         (BASELINE, lambda own, content: own.cms(content, inside=b"another"), ("INVALID", "HASH_FAILURE")),
         (OLD, lambda own, content: own.cms(content, inside=b"another"), ("INVALID", "HASH_FAILURE")),
         (BASELINE, lambda own, content: own.cms(_sha256(content)), ("INVALID", "HASH_FAILURE")),
@@ -191,7 +196,7 @@ def test_a_time_stamp_in_place_of_a_signature(world: World) -> None:
         ),
     ],
     ids=[
-        "no certificate named", "no attributes", "another text inside", "another text inside, the old form",
+        "no certificate named", "no attributes", "the same text inside", "another text inside", "another text inside, the old form",
         "a digest of the digest", "nothing inside", "the digest beside", "a digest by another algorithm",
         "another text signed",
     ],
