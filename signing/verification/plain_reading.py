@@ -44,9 +44,10 @@ def read_pdf(path: Path, password: str | None = None) -> Facts:
 
 def all_that_is_plain(path: Path, file: BinaryIO) -> Facts | None:
     """Also what is not usual, as far as nothing was odd."""
-    if pdf_bytes.size_of(file) > LARGEST:
+    size = pdf_bytes.size_of(file)
+    if size > LARGEST:
         return None
-    data = pdf_bytes.at(file, 0, LARGEST)
+    data = pdf_bytes.at(file, 0, size)
     try:
         with ExitStack() as stack:
             reading = _PlainReading(path, io.BytesIO(data), None, stack, plain=PlainFile(data))

@@ -1,4 +1,4 @@
-"""A small run of `scripts/fuzz`: signatures changed at random end in a verdict, and none holds over something else."""
+"""A small run of `scripts/fuzz cms`: signatures changed at random end in a verdict, and none holds over something else."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from signing.verification.plain_reading import all_that_is_plain, is_usual, read
 from tests.papers import letter
 from tests.rooms.signing.verification.judging_world import World, readers_agree
 
-MUTATIONS = 400  # in the suite; every one of two hundred thousand said the same (docs/verification.md)
+MUTATIONS = 400  # in the suite; many more by hand (docs/decisions/own-pdf-reader.md)
 
 
 def again(world: World, level: Level, count: int, paper: bytes | None = None) -> bytes:
