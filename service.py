@@ -366,9 +366,14 @@ class Parts:
     async def _room(self, source: TimestampSource) -> int:
         """Bytes of the token that the authority gives (S3)."""
         try:
-            token = await asyncio.wait_for(
-                obtain(source, bytes(32), hash_name="sha256", trust=self.trusted.snapshot(), now=self.guard.best()), 5
-            )  # fmt: skip
+            async with asyncio.timeout(5):
+                token = await obtain(
+                    source,
+                    bytes(32),
+                    hash_name="sha256",
+                    trust=self.trusted.snapshot(),
+                    now=self.guard.best(),
+                )
         except (TimestampUnavailable, TimeoutError):
             return ROOM_UNKNOWN
         return len(token.der)

@@ -48,7 +48,8 @@ class TokenClient:
             line = await self._connect(name)
         message = {"verb": verb, "name": name, "within": float(self._seconds), **more}
         try:
-            answer = await asyncio.wait_for(line.ask(message), self._seconds)
+            async with asyncio.timeout(self._seconds):
+                answer = await line.ask(message)
         except TimeoutError as wrong:
             raise KeyUnavailable(name, why="no-answer-in-time", asked=True) from wrong
         except ConnectionError as wrong:
@@ -71,8 +72,10 @@ class TokenClient:
                 return self._line
             try:
                 with reachable(self._socket) as address:
-                    opening = loop.create_unix_connection(lambda: _Line(self._book_changed), address)
-                    _, line = await asyncio.wait_for(opening, self._seconds)
+                    async with asyncio.timeout(self._seconds):
+                        _, line = await loop.create_unix_connection(
+                            lambda: _Line(self._book_changed), address
+                        )
             except (OSError, TimeoutError) as wrong:
                 raise KeyUnavailable(name, why="token-process-away", retry_after=1) from wrong
             self._line = line

@@ -35,6 +35,7 @@ OVER_ALL = {
     "documents/requests.py:Requests.waiting": "recovery: identifiers alone",
     "documents/results.py:Results.by_revisions": "the public's: what is published, of whichever agency (C2)",
     "documents/results.py:Results.look_up": "the public's: what is published, of whichever agency (C2)",
+    "documents/keys_told.py:take_stock": "keys of all agencies, counted once",
     "documents/scrub.py:Scrub.run": "a sweep over all that is kept",
     "documents/scrub.py:kept_faults": "the doctor: what the scrub found, told to the operator",
     "documents/sweeping.py:Sweeping._carry_all_on": "the queue before the authority: identifiers alone",

@@ -35,3 +35,12 @@ def test_what_has_a_fault_that_nobody_confirmed_is_not_used() -> None:
     for file in TOP.rglob("*.py"):
         if ".venv" not in file.parts and ".tools" not in file.parts and file != Path(__file__):
             assert "pkcs7_decrypt" not in file.read_text(), file
+
+
+def test_nobody_waits_by_what_loses_a_cancellation() -> None:
+    """Until Python 3.12 `asyncio.wait_for` lets a cancellation go that comes together with the answer: who waits for the end of
+    such a task waits for ever. `asyncio.timeout` does not."""
+    top = Path(__file__).parents[2]
+    rooms = ("commands", "demonstration", "documents", "hsm", "signing", "storage", "web")
+    files = [*top.glob("*.py"), *(file for room in rooms for file in (top / room).rglob("*.py"))]
+    assert [str(one.relative_to(top)) for one in files if "wait_for(" in one.read_text()] == []
