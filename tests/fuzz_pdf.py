@@ -258,6 +258,8 @@ def run(seeds: Seeds, count: int, seed: int, processes: int) -> int:
                     continue
                 number, said, took = found
                 ends[said] += 1
+                if ends.total() % 10_000 == 0:
+                    print(f"{ends.total()} of {count}", file=sys.stderr, flush=True)
                 slowest = max(slowest, (took, number))
                 if said.startswith("WRONG"):
                     wrong += 1
