@@ -117,7 +117,10 @@ class Installed:
 def _other_address() -> str:
     """Of this host on its network: a time server there is another machine's, as far as addresses tell."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.connect(("192.0.2.1", 9))
+        try:
+            asked.connect(("192.0.2.1", 9))
+        except OSError:  # no way leads out; the host has its name all the same
+            return socket.gethostbyname(socket.gethostname())
         return str(asked.getsockname()[0])
 
 
